@@ -1,0 +1,54 @@
+{
+  "target_defaults": {
+    "cflags": ["-O2", "-g", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-missing-field-initializers", "-fvisibility=hidden"],
+    "cflags_cc!": ["-fno-exceptions", "-std=gnu++17"],
+    "cflags_cc": ["-std=gnu++20", "-fexceptions"],
+    "defines": ["_GNU_SOURCE", "_FILE_OFFSET_BITS=64"]
+  },
+  "targets": [
+    {
+      "target_name": "hsm",
+      "include_dirs": ["../node_modules/node-addon-api"],
+      "defines": ["NAPI_VERSION=10", "NODE_ADDON_API_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"],
+      "sources": [
+        "addon.cc",
+        "errors.cc",
+        "args.cc",
+        "async.cc",
+        "xattr.cc",
+        "statx.cc",
+        "handle.cc",
+        "lease.cc",
+        "fallocate.cc",
+        "fdchannel.cc",
+        "mount.cc",
+        "fanotify.cc",
+        "crc32c.cc",
+        "walk.cc",
+        "walk_batch.cc",
+        "traversal.cc",
+        "evict.cc",
+        "digest.cc",
+        "pax.cc",
+        "sha256.cc",
+        "sparse.cc",
+        "source.cc",
+        "container.cc",
+        "prepare.cc",
+        "wakeup.cc",
+        "packer_core.cc",
+        "packer.cc",
+        "extract.cc",
+        "extractor.cc",
+        "restore.cc"
+      ]
+    },
+    {
+      "target_name": "hsm-keeper",
+      "type": "executable",
+      "include_dirs!": ["<(node_root_dir)/include/node"],
+      "sources": ["keeper/main.cc", "keeper/group.cc", "keeper/pending.cc", "keeper/readers.cc", "keeper/worker.cc", "keeper/denier.cc"],
+      "ldflags": ["-pthread"]
+    }
+  ]
+}

@@ -1,0 +1,48 @@
+// The fanotify group that guards the managed filesystems: marks, answers, private mounts.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "fanotify_abi.h"
+
+namespace hsm {
+
+struct Filesystem {
+  std::string path;
+  uint64_t device = 0;      // st_dev of its root
+  uint64_t superDevice = 0; // major:minor in /proc/self/mountinfo; btrfs shows another number there
+  std::string
+      uuid; // FS_IOC_GETFSUUID, the same for all subvolumes of a btrfs; empty where the kernel has none
+  int treeFd = -1; // detached private mount; its accesses raise no events
+  int rootFd = -1; // directory opened inside it
+};
+
+// The filesystem's UUID as bytes, or empty.
+std::string UuidOf(int fd);
+
+class Group {
+public:
+  // Opens the group, or adopts one that another keeper hands over. Both return an error line, empty when all
+  // is well.
+  std::string Open();
+  void Adopt(int fd) { fd_ = fd; }
+
+  // Marks the whole filesystem, then clones its mount and silences the clone.
+  std::string Guard(Filesystem& filesystem);
+
+  int fd() const { return fd_; }
+
+  // fanotify(7) response; errors other than ENOENT (nobody waits) are printed, since a reader may be left
+  // waiting.
+  void Respond(int eventFd, uint32_t response) const;
+
+  // Evictable ignore mark that survives writes: no more questions about this inode while it is cached. Only
+  // to be called while an event's fd of the inode is open: that fd refuses the archiver's write lease, so a
+  // mark can never land on a fresh stub.
+  void IgnoreInode(int eventFd) const;
+
+private:
+  int fd_ = -1;
+};
+
+} // namespace hsm

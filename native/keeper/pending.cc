@@ -1,0 +1,79 @@
+#include "pending.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+namespace hsm {
+
+uint64_t Pending::Add(StubEvent event) {
+  std::lock_guard lock(mutex_);
+  event.id = next_++;
+  const uint64_t id = event.id;
+  events_.emplace(id, std::move(event));
+  undelivered_.push_back(id);
+  return id;
+}
+
+bool Pending::NextUndelivered(StubEvent* event) {
+  std::lock_guard lock(mutex_);
+  while (!undelivered_.empty()) {
+    const auto found = events_.find(undelivered_.front());
+    if (found != events_.end()) {
+      *event = found->second;
+      return true;
+    }
+    undelivered_.pop_front();
+  }
+  return false;
+}
+
+void Pending::Delivered(uint64_t id) {
+  std::lock_guard lock(mutex_);
+  if (!undelivered_.empty() && undelivered_.front() == id)
+    undelivered_.pop_front();
+}
+
+void Pending::ForgetDeliveries() {
+  std::lock_guard lock(mutex_);
+  undelivered_.clear();
+  for (const auto& [id, event] : events_)
+    undelivered_.push_back(id);
+}
+
+bool Pending::Answer(uint64_t id, int error) {
+  std::lock_guard lock(mutex_);
+  const auto found = events_.find(id);
+  if (found == events_.end())
+    return false;
+  Finish(found->second, error);
+  events_.erase(found);
+  return true;
+}
+
+void Pending::AnswerAll(int error) {
+  std::lock_guard lock(mutex_);
+  for (auto& [id, event] : events_)
+    Finish(event, error);
+  events_.clear();
+}
+
+size_t Pending::Count() {
+  std::lock_guard lock(mutex_);
+  return events_.size();
+}
+
+void Pending::Finish(StubEvent& event, int error) {
+  if (error == 0 && (fgetxattr(event.fd, kStubXattr, nullptr, 0) >= 0 || errno != ENODATA)) {
+    std::fprintf(stderr, "hsm-keeper: event %llu was to be allowed, but its file is still a stub: denied\n",
+                 static_cast<unsigned long long>(event.id));
+    error = EIO;
+  }
+  group_.Respond(event.fd, error == 0 ? FAN_ALLOW : DenyWith(error));
+  close(event.fd);
+  if (event.pidfd >= 0)
+    close(event.pidfd);
+}
+
+} // namespace hsm

@@ -1,0 +1,50 @@
+// Messages between keeper and worker: SOCK_SEQPACKET, little-endian, one message a packet.
+// src/recall/keeper-client.ts is the other end.
+#pragma once
+#include <cstdint>
+
+namespace hsm {
+
+enum class MessageType : uint8_t {
+  // keeper -> worker
+  kEvent = 1, // EventMessage, then the executable's path; carries the event fd
+  kGone = 2,  // IdMessage: the waiter died or its event was answered otherwise
+  // worker -> keeper
+  kAnswer = 16,  // AnswerMessage, then `count` ids (u64)
+  kReady = 17,   // the worker serves events
+  kStopped = 18, // StoppedMessage: the worker ends cleanly
+};
+
+struct EventMessage {
+  uint8_t type;
+  uint8_t preAccess;
+  uint16_t filesystem; // index in the order of --filesystem; 0xffff: none of them
+  int32_t pid;
+  uint32_t uid;
+  uint32_t exeLength;
+  uint64_t id;
+};
+static_assert(sizeof(EventMessage) == 24);
+
+struct IdMessage {
+  uint8_t type;
+  uint8_t pad[7];
+  uint64_t id;
+};
+static_assert(sizeof(IdMessage) == 16);
+
+struct AnswerMessage {
+  uint8_t type;
+  uint8_t pad[3];
+  uint32_t error; // 0: allow, else the errno of the denial
+  uint32_t count;
+  uint32_t pad2;
+};
+static_assert(sizeof(AnswerMessage) == 16);
+
+struct StoppedMessage {
+  uint8_t type;
+  uint8_t stubsLeft; // 1: stubs exist (or may exist), so somebody must go on denying
+};
+
+} // namespace hsm

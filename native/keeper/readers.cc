@@ -1,0 +1,191 @@
+#include "readers.h"
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <time.h>
+#include <unistd.h>
+
+namespace hsm {
+namespace {
+
+// Room for one event with its pidfd (8 bytes) and range (24 bytes) records, and never for two.
+constexpr size_t kOneEvent = sizeof(fanotify_event_metadata) + 8 + 24;
+constexpr int kMostThreads = 256;
+
+int PidfdOf(const fanotify_event_metadata* event) {
+  const char* at = reinterpret_cast<const char*>(event) + event->metadata_len;
+  const char* end = reinterpret_cast<const char*>(event) + event->event_len;
+  while (at + sizeof(fanotify_event_info_header) <= end) {
+    fanotify_event_info_header header;
+    std::memcpy(&header, at, sizeof header);
+    if (header.len < sizeof header)
+      break;
+    if (header.info_type == FAN_EVENT_INFO_TYPE_PIDFD) {
+      int pidfd;
+      std::memcpy(&pidfd, at + sizeof header, sizeof pidfd);
+      return pidfd;
+    }
+    at += header.len;
+  }
+  return -1;
+}
+
+std::string ExecutableOf(pid_t pid) {
+  char link[64], target[512];
+  std::snprintf(link, sizeof link, "/proc/%d/exe", pid);
+  const ssize_t length = readlink(link, target, sizeof target);
+  return length > 0 ? std::string(target, static_cast<size_t>(length)) : std::string();
+}
+
+uid_t OwnerOf(pid_t pid) {
+  char path[64];
+  std::snprintf(path, sizeof path, "/proc/%d", pid);
+  struct stat status;
+  return stat(path, &status) == 0 ? status.st_uid : static_cast<uid_t>(-1);
+}
+
+} // namespace
+
+Readers::Readers(Group& group, Pending& pending, const std::vector<Filesystem>& filesystems,
+                 std::function<void()> onStub)
+    : group_(group), pending_(pending), filesystems_(filesystems), onStub_(std::move(onStub)) {}
+
+void Readers::Start(unsigned threads) {
+  // Interrupts a blocked read() when the threads are to end; must have a handler without SA_RESTART.
+  struct sigaction interrupt = {};
+  interrupt.sa_handler = [](int) {};
+  sigaction(SIGUSR1, &interrupt, nullptr);
+  stop_ = false;
+  for (unsigned i = 0; i < threads; i++)
+    StartOne();
+}
+
+void Readers::StartOne() {
+  std::lock_guard lock(mutex_);
+  if (running_ >= kMostThreads)
+    return;
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, 128 * 1024);
+  pthread_t thread;
+  if (pthread_create(&thread, &attributes, &Readers::Main, this) == 0) {
+    running_++;
+    threads_.push_back(thread);
+  }
+  pthread_attr_destroy(&attributes);
+}
+
+void Readers::Stop(int patienceMs) {
+  stop_ = true;
+  for (int waited = 0; running_ > 0 && waited < patienceMs; waited += 2) {
+    {
+      std::lock_guard lock(mutex_);
+      for (const pthread_t thread : threads_)
+        pthread_kill(thread, SIGUSR1);
+    }
+    const timespec pause{0, 2'000'000};
+    nanosleep(&pause, nullptr);
+  }
+  std::lock_guard lock(mutex_);
+  for (const pthread_t thread : threads_) {
+    if (running_ == 0)
+      pthread_join(thread, nullptr);
+    else
+      pthread_detach(thread);
+  }
+  threads_.clear();
+}
+
+void* Readers::Main(void* self) {
+  static_cast<Readers*>(self)->Loop();
+  return nullptr;
+}
+
+void Readers::Loop() {
+  alignas(fanotify_event_metadata) char buffer[kOneEvent];
+  while (!stop_) {
+    const ssize_t length = read(group_.fd(), buffer, sizeof buffer);
+    if (length < 0) {
+      if (errno == EBADF || errno == EINVAL) {
+        std::perror("hsm-keeper: read of the group");
+        break;
+      }
+      if (errno != EINTR && errno != EAGAIN)
+        unreadable_++;
+      continue;
+    }
+    taken_++;
+    const auto* event = reinterpret_cast<const fanotify_event_metadata*>(buffer);
+    for (ssize_t left = length; FAN_EVENT_OK(event, left); event = FAN_EVENT_NEXT(event, left))
+      Handle(*event, PidfdOf(event));
+  }
+  running_--;
+}
+
+void Readers::AddThreadIfStuck() {
+  int waiting = 0;
+  const uint64_t taken = taken_;
+  const bool waits = ioctl(group_.fd(), FIONREAD, &waiting) == 0 && waiting > 0;
+  if (waits && waitedBefore_ && taken == takenBefore_)
+    StartOne();
+  waitedBefore_ = waits;
+  takenBefore_ = taken;
+}
+
+void Readers::Handle(const fanotify_event_metadata& event, int pidfd) {
+  if (event.mask & FAN_Q_OVERFLOW)
+    std::fprintf(stderr, "hsm-keeper: the event queue overflowed: readers may have been let through\n");
+  if (event.fd < 0) {
+    // The kernel could not open the file for us (read-only view, fd limit) and has denied the access itself.
+    unreadable_++;
+    if (pidfd >= 0)
+      close(pidfd);
+    return;
+  }
+  if (fgetxattr(event.fd, kStubXattr, nullptr, 0) < 0 && (errno == ENODATA || errno == EOPNOTSUPP)) {
+    resident_++;
+    group_.IgnoreInode(event.fd);
+    group_.Respond(event.fd, FAN_ALLOW);
+    close(event.fd);
+    if (pidfd >= 0)
+      close(pidfd);
+    return;
+  }
+  HandleStub(event, pidfd);
+}
+
+void Readers::HandleStub(const fanotify_event_metadata& event, int pidfd) {
+  const std::string uuid = UuidOf(event.fd);
+  struct stat status = {};
+  const bool known = fstat(event.fd, &status) == 0;
+  uint16_t index = 0;
+  while (index < filesystems_.size() && !(uuid.empty() ? known && filesystems_[index].device == status.st_dev
+                                                       : filesystems_[index].uuid == uuid))
+    index++;
+  const bool own = event.pid == worker_ || event.pid == getpid();
+  if (own || deny_) {
+    group_.Respond(event.fd, DenyWith(own ? EBUSY : EAGAIN));
+    close(event.fd);
+    if (pidfd >= 0)
+      close(pidfd);
+    return;
+  }
+  StubEvent stub;
+  stub.fd = event.fd;
+  stub.pidfd = pidfd;
+  stub.pid = event.pid;
+  stub.uid = OwnerOf(event.pid);
+  stub.filesystem = index < filesystems_.size() ? index : UINT16_MAX;
+  stub.preAccess = (event.mask & FAN_PRE_ACCESS) != 0;
+  stub.exe = ExecutableOf(event.pid);
+  pending_.Add(std::move(stub));
+  onStub_();
+}
+
+} // namespace hsm

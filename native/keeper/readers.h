@@ -1,0 +1,61 @@
+// Threads that read the group, answer resident files at once and hand on what concerns stubs.
+#pragma once
+#include <pthread.h>
+#include <sys/types.h>
+
+#include <atomic>
+#include <functional>
+#include <mutex>
+#include <vector>
+
+#include "group.h"
+#include "pending.h"
+
+namespace hsm {
+
+class Readers {
+public:
+  // onStub is called from reader threads after an event was added to pending.
+  Readers(Group& group, Pending& pending, const std::vector<Filesystem>& filesystems,
+          std::function<void()> onStub);
+
+  void Start(unsigned threads);
+  // Adds a thread when events wait and none was taken since the last call: a user's lease holds each read()
+  // of its file inside the kernel for up to lease-break-time, and must not hold anybody else up. To be called
+  // every 100 ms or so.
+  void AddThreadIfStuck();
+
+  // Ends the threads; one that waits for a user's lease inside the kernel is left behind after `patienceMs`.
+  void Stop(int patienceMs);
+
+  // Deny every stub with EAGAIN instead of asking the worker.
+  void set_deny(bool deny) { deny_ = deny; }
+  // Events of this process (the worker) on stubs are refused: waiting for itself would be a deadlock.
+  void set_worker(pid_t pid) { worker_ = pid; }
+
+  uint64_t resident() const { return resident_; }
+  uint64_t unreadable() const { return unreadable_; }
+
+private:
+  static void* Main(void* self);
+  void Loop();
+  void StartOne();
+  void Handle(const fanotify_event_metadata& event, int pidfd);
+  void HandleStub(const fanotify_event_metadata& event, int pidfd);
+
+  Group& group_;
+  Pending& pending_;
+  const std::vector<Filesystem>& filesystems_;
+  std::function<void()> onStub_;
+  std::atomic<bool> stop_{false}, deny_{false};
+  std::atomic<pid_t> worker_{0};
+  std::atomic<int> running_{0};
+  std::atomic<uint64_t> taken_{0};
+  uint64_t takenBefore_ = 0;
+  bool waitedBefore_ = false;
+  std::atomic<uint64_t> resident_{0}, unreadable_{0};
+  std::mutex mutex_;
+  std::vector<pthread_t> threads_;
+};
+
+} // namespace hsm

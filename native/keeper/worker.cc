@@ -1,0 +1,178 @@
+#include "worker.h"
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "protocol.h"
+
+namespace hsm {
+namespace {
+
+constexpr int kSocketBuffer = 1 << 20;
+
+void KeepAcrossExec(int fd) {
+  fcntl(fd, F_SETFD, 0);
+}
+
+} // namespace
+
+bool Worker::Start() {
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+    std::perror("hsm-keeper: socketpair");
+    return false;
+  }
+  for (const int end : pair)
+    setsockopt(end, SOL_SOCKET, SO_SNDBUF, &kSocketBuffer, sizeof kSocketBuffer);
+  if (socket_ >= 0)
+    close(socket_);
+  socket_ = pair[0];
+  fcntl(socket_, F_SETFL, O_NONBLOCK);
+  ready_ = stopped_ = false;
+  stubsLeft_ = true;
+  pending_.ForgetDeliveries();
+
+  std::string fds = "HSM_KEEPER={\"socket\":" + std::to_string(pair[1]) +
+                    ",\"group\":" + std::to_string(group_.fd()) + ",\"mounts\":[";
+  for (const Filesystem& filesystem : filesystems_) {
+    if (&filesystem != &filesystems_.front())
+      fds += ',';
+    fds += std::to_string(filesystem.rootFd);
+  }
+  fds += "]}";
+  std::vector<char*> arguments;
+  for (std::string& word : command_)
+    arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  std::vector<char*> environment = {fds.data()};
+  for (char** variable = environ; *variable != nullptr; variable++)
+    if (std::strncmp(*variable, "NOTIFY_SOCKET=", 14) != 0 && std::strncmp(*variable, "HSM_KEEPER=", 11) != 0)
+      environment.push_back(*variable);
+  environment.push_back(nullptr);
+
+  const pid_t child = fork();
+  if (child == 0) {
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, nullptr);
+    KeepAcrossExec(pair[1]);
+    KeepAcrossExec(group_.fd());
+    for (const Filesystem& filesystem : filesystems_)
+      KeepAcrossExec(filesystem.rootFd);
+    execve(arguments[0], arguments.data(), environment.data());
+    std::fprintf(stderr, "hsm-keeper: cannot start %s: %s\n", arguments[0], std::strerror(errno));
+    _exit(127);
+  }
+  close(pair[1]);
+  if (child < 0) {
+    std::perror("hsm-keeper: fork");
+    return false;
+  }
+  pid_ = child;
+  return true;
+}
+
+void Worker::Signal(int signal) const {
+  if (pid_ > 0)
+    kill(pid_, signal);
+}
+
+bool Worker::Reap(int* exitCode) {
+  int status;
+  if (pid_ <= 0 || waitpid(pid_, &status, WNOHANG) != pid_)
+    return false;
+  *exitCode = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  pid_ = 0;
+  ready_ = false;
+  return true;
+}
+
+bool Worker::Receive() {
+  alignas(8) static char buffer[64 * 1024];
+  for (;;) {
+    const ssize_t length = recv(socket_, buffer, sizeof buffer, MSG_DONTWAIT);
+    if (length < 0 && errno == EINTR)
+      continue;
+    if (length < 0)
+      return errno == EAGAIN;
+    if (length == 0)
+      return false;
+    switch (static_cast<MessageType>(buffer[0])) {
+    case MessageType::kAnswer: {
+      AnswerMessage answer;
+      if (static_cast<size_t>(length) < sizeof answer)
+        break;
+      std::memcpy(&answer, buffer, sizeof answer);
+      if (static_cast<size_t>(length) < sizeof answer + size_t{8} * answer.count)
+        break;
+      for (uint32_t i = 0; i < answer.count; i++) {
+        uint64_t id;
+        std::memcpy(&id, buffer + sizeof answer + size_t{8} * i, sizeof id);
+        pending_.Answer(id, static_cast<int>(answer.error));
+      }
+      break;
+    }
+    case MessageType::kReady:
+      ready_ = true;
+      break;
+    case MessageType::kStopped:
+      stopped_ = true;
+      stubsLeft_ = length < 2 || buffer[1] != 0;
+      break;
+    default:
+      std::fprintf(stderr, "hsm-keeper: message of unknown type %d from the daemon\n", buffer[0]);
+    }
+  }
+}
+
+bool Worker::Deliver() {
+  StubEvent event;
+  while (ready_ && pending_.NextUndelivered(&event)) {
+    if (!SendEvent(event))
+      return false;
+    pending_.Delivered(event.id);
+    onDelivered_(event);
+  }
+  return true;
+}
+
+void Worker::SendGone(uint64_t id) {
+  const IdMessage message{static_cast<uint8_t>(MessageType::kGone), {}, id};
+  // Should the socket be full, the worker learns of it when it answers an event that no longer exists.
+  (void)send(socket_, &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+bool Worker::SendEvent(const StubEvent& event) {
+  EventMessage head{
+      static_cast<uint8_t>(MessageType::kEvent), event.preAccess, event.filesystem, event.pid, event.uid,
+      static_cast<uint32_t>(event.exe.size()),   event.id};
+  iovec parts[2] = {{&head, sizeof head}, {const_cast<char*>(event.exe.data()), event.exe.size()}};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message = {};
+  message.msg_iov = parts;
+  message.msg_iovlen = 2;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* rights = CMSG_FIRSTHDR(&message);
+  rights->cmsg_level = SOL_SOCKET;
+  rights->cmsg_type = SCM_RIGHTS;
+  rights->cmsg_len = CMSG_LEN(sizeof(int));
+  std::memcpy(CMSG_DATA(rights), &event.fd, sizeof(int));
+  for (;;) {
+    if (sendmsg(socket_, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+      return true;
+    if (errno == EINTR)
+      continue;
+    return false;
+  }
+}
+
+} // namespace hsm

@@ -1,0 +1,178 @@
+/** Chooses the volume that a pool's next container goes to, and makes sure that the one in the drive is that volume, at its end. */
+import type { VolumeRow } from '../catalog/model.ts';
+import { errorCode, HsmError } from '../errors.ts';
+import { checkVolumeLabel, firstContainerAddress, labelVolume, readVolumeLabel } from '../media/containers.ts';
+import { tapeBlockSize } from '../media/format.ts';
+import type { BlockAddress, Medium } from '../media/medium.ts';
+import { formatSize } from '../units.ts';
+import type { ArchiverCatalog, Log } from './context.ts';
+
+/** A volume that cannot take a container now. Another one may: its reason is logged and, where it is the volume's fault, in the catalogue. */
+export class VolumeRefused extends HsmError {
+  readonly barcode: string;
+
+  constructor(barcode: string, reason: string, cause?: unknown) {
+    super('VOLUME_REFUSED', `${barcode} takes no container: ${reason}`, { retry: 'other-copy', cause });
+    this.barcode = barcode;
+  }
+}
+
+type VolumesCatalog = Pick<ArchiverCatalog, 'volumes' | 'volume' | 'setVolume' | 'containers' | 'closeContainer' | 'logEvent'>;
+
+export class Volumes {
+  readonly #catalog: VolumesCatalog;
+  readonly #log: Log;
+  /** Out of reach for the rest of this run. */
+  readonly #avoided = new Map<string, string>();
+  /** Where we left media whose label we have read or written: they need no second look. */
+  readonly #known = new WeakMap<Medium, BlockAddress>();
+
+  constructor(catalog: VolumesCatalog, log: Log) {
+    this.#catalog = catalog;
+    this.#log = log;
+  }
+
+  /**
+   * The writable volume of the pool that is fullest and has room for `need` bytes, else a scratch volume: one of the pool's own first.
+   * Fails with `NO_VOLUME`, or `EFBIG` when volumes are there and none of them could ever hold so much.
+   */
+  async choose(pool: string, need: number, taken: readonly string[]): Promise<VolumeRow> {
+    const usable = (await this.#catalog.volumes()).filter(({ barcode }) => !this.#avoided.has(barcode) && !taken.includes(barcode));
+    const open = usable.filter((volume) => volume.state === 'writable' && volume.pool === pool);
+    const scratch = usable.filter((volume) => volume.state === 'scratch' && (volume.pool === pool || volume.pool === null));
+    const fits = ({ capacity, used }: VolumeRow): boolean => capacity - used > need;
+    open.sort((a, b) => b.used - a.used || byBarcode(a, b));
+    scratch.sort((a, b) => Number(b.pool === pool) - Number(a.pool === pool) || byBarcode(a, b));
+    const chosen = [...open, ...scratch].find(fits);
+    if (chosen !== undefined) return chosen;
+    if (open.length + scratch.length > 0) {
+      throw new HsmError('EFBIG', `pool ${pool} has no writable or scratch volume with room for ${formatSize(need)}: hsm tape add`);
+    }
+    throw new HsmError('NO_VOLUME', `pool ${pool} has no writable or scratch volume: hsm tape add${this.#whyAvoided()}`);
+  }
+
+  /** Not chosen again in this run. */
+  avoid(barcode: string, reason: string): void {
+    this.#avoided.set(barcode, reason);
+    this.#log.warn({ barcode, reason }, 'a volume is passed over');
+  }
+
+  /** Passed over now and in later runs, until an operator has looked at it. */
+  async suspect(barcode: string, reason: string): Promise<void> {
+    this.avoid(barcode, reason);
+    await this.#catalog.setVolume(barcode, { state: 'suspect', reason });
+    await this.#catalog.logEvent('volume-suspect', null, { barcode, reason });
+  }
+
+  /**
+   * Makes a loaded volume ready to be appended to: checks or writes its label, gives containers that were never closed up, and
+   * positions at the end of what counts. Resolves with the fresh row; fails with VolumeRefused.
+   */
+  async prepare(medium: Medium, barcode: string, pool: string): Promise<VolumeRow> {
+    const row = await this.#catalog.volume(barcode);
+    if (row === undefined) throw this.#refuse(barcode, 'it has left the catalogue');
+    if (row.state !== 'writable' && row.state !== 'scratch') throw this.#refuse(barcode, `it has become ${row.state}`);
+    if (medium.writeProtected) {
+      await this.#catalog.setVolume(barcode, { state: 'readonly', reason: 'write protected' });
+      throw this.#refuse(barcode, 'it is write protected');
+    }
+    try {
+      if (row.state === 'scratch') return await this.#label(medium, row, pool);
+      await this.#giveUpUnclosed(row);
+      await this.#toEnd(medium, row);
+      return row;
+    } catch (error) {
+      throw await this.#blame(barcode, error);
+    }
+  }
+
+  /** Remembers that `medium` stands right after a filemark of ours. */
+  left(medium: Medium, at: BlockAddress): void {
+    this.#known.set(medium, at);
+  }
+
+  /** A blank volume, or one that an operator has made scratch: all but another cartridge's label may be overwritten. */
+  async #label(medium: Medium, row: VolumeRow, pool: string): Promise<VolumeRow> {
+    const found = await readVolumeLabel(medium);
+    if (found !== null && found !== 'blank') {
+      await checkVolumeLabel(medium);
+      await this.#refuseUnknown(medium, row.barcode, firstContainerAddress);
+    }
+    await labelVolume(medium);
+    const end = { endBlock: firstContainerAddress, used: (await medium.capacity()).used };
+    await this.#catalog.setVolume(row.barcode, { state: 'writable', pool, ...end });
+    this.#known.set(medium, firstContainerAddress);
+    return { ...row, state: 'writable', pool, ...end };
+  }
+
+  /** Containers still 'writing' belong to a run that died: nobody else writes to a volume that we hold. */
+  async #giveUpUnclosed(row: VolumeRow): Promise<void> {
+    for (const { id, state } of await this.#catalog.containers(row.barcode)) {
+      if (state === 'writing') await this.#catalog.closeContainer(id, { state: 'void', bytes: 0, endBlock: row.endBlock, used: row.used });
+    }
+  }
+
+  async #toEnd(medium: Medium, { barcode, endBlock }: VolumeRow): Promise<void> {
+    const known = this.#known.get(medium);
+    if (known === endBlock && (await medium.position()) === endBlock) return;
+    if (known === undefined) await checkVolumeLabel(medium);
+    await medium.locate(endBlock - 1);
+    const before = await medium.readBlock(Buffer.allocUnsafe(tapeBlockSize));
+    const at = await medium.position();
+    if (before !== 'filemark' || at !== endBlock) {
+      const found = typeof before === 'string' ? before : 'a block';
+      throw new HsmError('WRONG_VOLUME', `${barcode} has no filemark before block ${endBlock}, where its data should end, but ${found}`, { retry: 'other-copy' });
+    }
+    await this.#refuseUnknown(medium, barcode, endBlock);
+    this.#known.set(medium, endBlock);
+  }
+
+  /**
+   * Appending at `end` destroys what lies behind it. That is well for a container that was given up, or for a volume that was reclaimed;
+   * anything else was written under a newer catalogue than this one, and files may have nothing but it.
+   */
+  async #refuseUnknown(medium: Medium, barcode: string, end: BlockAddress): Promise<void> {
+    await medium.locate(end);
+    const behind = await medium.readBlock(Buffer.allocUnsafe(tapeBlockSize)).catch(() => 'damage' as const);
+    if (behind !== 'end' && !(await this.#catalog.containers(barcode)).some(({ startBlock, state }) => state === 'void' && startBlock === end)) {
+      throw new HsmError('WRONG_VOLUME', `${barcode} holds data behind block ${end} that the catalogue knows nothing of: the catalogue is older than the volume`, { retry: 'other-copy' });
+    }
+    if (behind !== 'end') await medium.locate(end);
+  }
+
+  /** What a failure of label or position says about the volume: errors of the disk, the library or the catalogue are not its fault. */
+  async #blame(barcode: string, error: unknown): Promise<Error> {
+    const message = error instanceof Error ? error.message : String(error);
+    switch (errorCode(error)) {
+      case 'EIO':
+      case 'EINVAL':
+      case 'ENOMEM':
+      case 'WRONG_VOLUME':
+        await this.suspect(barcode, message);
+        return new VolumeRefused(barcode, message, error);
+      case 'ENOSPC':
+        await this.#catalog.setVolume(barcode, { state: 'full' });
+        return this.#refuse(barcode, 'it is full', error);
+      case 'EROFS':
+        await this.#catalog.setVolume(barcode, { state: 'readonly', reason: 'write protected' });
+        return this.#refuse(barcode, 'it is write protected', error);
+      case 'NOT_LOADED':
+      case 'EBUSY':
+        return this.#refuse(barcode, message, error);
+      default:
+        return error instanceof Error ? error : new Error(message);
+    }
+  }
+
+  #refuse(barcode: string, reason: string, cause?: unknown): VolumeRefused {
+    this.avoid(barcode, reason);
+    return new VolumeRefused(barcode, reason, cause);
+  }
+
+  #whyAvoided(): string {
+    if (this.#avoided.size === 0) return '';
+    return ` (passed over: ${[...this.#avoided].map(([barcode, reason]) => `${barcode}, ${reason}`).join('; ')})`;
+  }
+}
+
+const byBarcode = (a: VolumeRow, b: VolumeRow): number => (a.barcode < b.barcode ? -1 : 1);

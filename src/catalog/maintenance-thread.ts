@@ -1,0 +1,61 @@
+/** The thread behind maintenance.ts. */
+import { closeSync, existsSync, fsyncSync, linkSync, openSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { parentPort, workerData } from 'node:worker_threads';
+import { errorCode, HsmError } from '../errors.ts';
+import { check } from './check.ts';
+import { connect } from './database.ts';
+import type { Answer, Task } from './maintenance.ts';
+import { sqliteError } from './sqlite-error.ts';
+
+const task = workerData as Task;
+parentPort?.postMessage(answer());
+
+function answer(): Answer {
+  try {
+    if (task.kind === 'check') return { lines: checkAll(task.path) };
+    dump(task.path, task.target);
+    return { lines: [] };
+  } catch (error) {
+    const failure = sqliteError(error, task.kind === 'dump' ? task.target : task.path);
+    return { error: { code: errorCode(failure), message: failure.message } };
+  }
+}
+
+function checkAll(path: string): string[] {
+  const db = connect(path, { readonly: true });
+  try {
+    return check(db);
+  } finally {
+    db.close();
+  }
+}
+
+/** The target appears whole and durable, or not at all. */
+function dump(path: string, target: string): void {
+  if (existsSync(target)) throw new HsmError('EEXIST', `dump ${target}: the file exists already; name a new one`, { path: target });
+  const partial = `${target}.partial`;
+  rmSync(partial, { force: true });
+  try {
+    const db = connect(path, { readonly: true });
+    try {
+      db.prepare('VACUUM INTO ?').run(partial);
+    } finally {
+      db.close();
+    }
+    sync(partial);
+    linkSync(partial, target);
+  } finally {
+    rmSync(partial, { force: true });
+  }
+  sync(dirname(target));
+}
+
+function sync(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}

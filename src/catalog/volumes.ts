@@ -1,0 +1,86 @@
+import type { Statement } from 'better-sqlite3';
+import { HsmError, refusal } from '../errors.ts';
+import type { Database } from './database.ts';
+import { volumeMoves, type VolumeRow, type VolumeState, type VolumeUsage } from './model.ts';
+import { move } from './states.ts';
+
+export interface VolumeChange {
+  readonly state?: VolumeState;
+  readonly reason?: string | null;
+  readonly pool?: string;
+  readonly used?: number;
+  readonly endBlock?: number;
+}
+
+const columns = `id, barcode, pool, state, reason, capacity, used, live, objects, end_block AS endBlock, last_written_at AS lastWrittenAt`;
+
+export class Volumes {
+  readonly #addPool: Statement<[string]>;
+  readonly #add: Statement<[string, string | null, number]>;
+  readonly #all: Statement<[], VolumeRow>;
+  readonly #usage: Statement<[], VolumeUsage>;
+  readonly #byBarcode: Statement<[string], VolumeRow>;
+  readonly #update: Statement<[VolumeState, string | null, string | null, number, number, number]>;
+  readonly #written: Statement<[number, number, number | null, number]>;
+
+  constructor(db: Database) {
+    this.#addPool = db.prepare('INSERT INTO pools (name) VALUES (?) ON CONFLICT DO NOTHING');
+    this.#add = db.prepare(`INSERT INTO volumes (barcode, pool, state, capacity) VALUES (?, ?, 'scratch', ?) ON CONFLICT DO NOTHING`);
+    this.#all = db.prepare(`SELECT ${columns} FROM volumes ORDER BY barcode`);
+    this.#usage = db.prepare('SELECT barcode, pool, state, reason, capacity, used, live, objects FROM volumes ORDER BY barcode');
+    this.#byBarcode = db.prepare(`SELECT ${columns} FROM volumes WHERE barcode = ?`);
+    this.#update = db.prepare('UPDATE volumes SET state = ?, reason = ?, pool = ?, used = ?, end_block = ? WHERE id = ?');
+    this.#written = db.prepare('UPDATE volumes SET used = ?, end_block = ?, last_written_at = coalesce(?, last_written_at) WHERE id = ?');
+  }
+
+  /** A scratch volume. Fails with EEXIST for a barcode that is known, EINVAL for one that a stub record cannot hold. */
+  add(volume: { readonly barcode: string; readonly pool: string | null; readonly capacity: number }): VolumeRow {
+    if (!/^[\x21-\x7e]{1,8}$/.test(volume.barcode)) {
+      throw new HsmError('EINVAL', `barcode '${volume.barcode}' must be 1 to 8 printable ASCII characters`);
+    }
+    if (volume.pool !== null) this.#addPool.run(volume.pool);
+    const { changes } = this.#add.run(volume.barcode, volume.pool, volume.capacity);
+    if (changes === 0) throw new HsmError('EEXIST', `volume ${volume.barcode} is in the catalogue already`);
+    return this.need(volume.barcode);
+  }
+
+  all(): VolumeRow[] {
+    return this.#all.all();
+  }
+
+  usage(): VolumeUsage[] {
+    return this.#usage.all();
+  }
+
+  get(barcode: string): VolumeRow | undefined {
+    return this.#byBarcode.get(barcode);
+  }
+
+  /** Fails with NO_VOLUME. */
+  need(barcode: string): VolumeRow {
+    const row = this.#byBarcode.get(barcode);
+    if (row === undefined) throw new HsmError('NO_VOLUME', `volume ${barcode} is not in the catalogue: add it with 'hsm tape add'`);
+    return row;
+  }
+
+  /** A new state without a reason drops the old one's. The state it has already is no move. */
+  set(barcode: string, change: VolumeChange): void {
+    const row = this.need(barcode);
+    const state = change.state === undefined || change.state === row.state ? row.state : this.#move(row, change.state);
+    const reason = change.reason !== undefined ? change.reason : state === row.state ? row.reason : null;
+    if (change.pool !== undefined) this.#addPool.run(change.pool);
+    this.#update.run(state, reason, change.pool ?? row.pool, change.used ?? row.used, change.endBlock ?? row.endBlock, row.id);
+  }
+
+  /** After a filemark that made everything before it durable; `at` is null where nothing of it counts. */
+  written(id: number, end: { readonly used: number; readonly endBlock: number; readonly at: number | null }): void {
+    this.#written.run(end.used, end.endBlock, end.at, id);
+  }
+
+  #move(row: VolumeRow, to: VolumeState): VolumeState {
+    if (to === 'scratch' && row.objects > 0) {
+      throw refusal(`volume ${row.barcode} holds ${row.objects} objects and cannot become scratch: reclaim it first`);
+    }
+    return move(volumeMoves, row.state, to, `volume ${row.barcode}`);
+  }
+}

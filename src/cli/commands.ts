@@ -1,0 +1,28 @@
+/** Every command by name, with the file that is imported only when it is called. */
+import type { CommandModule } from './command.ts';
+
+export interface CommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  readonly hidden?: boolean;
+  readonly load: () => Promise<CommandModule>;
+}
+
+export const commands: readonly CommandEntry[] = [
+  { name: 'init', summary: 'set up: config, catalogue and a virtual tape library', load: () => import('./init.ts') },
+  { name: 'daemon', summary: 'run the daemon in the foreground', load: () => import('./daemon.ts') },
+  { name: 'archive', summary: 'copy cold files to tape and leave stubs', load: () => import('./archive.ts') },
+  { name: 'release', summary: 'turn archived files into stubs', load: () => import('./release.ts') },
+  { name: 'recall', summary: 'bring data back from tape, in tape order', load: () => import('./recall.ts') },
+  { name: 'ls', summary: 'list files with their state and place on tape, never recalling', load: () => import('./ls.ts') },
+  { name: 'status', summary: 'show daemon, filesystems, recalls, drives and volumes', load: () => import('./status.ts') },
+  { name: 'queue', summary: 'show the recall requests and who waits for them', load: () => import('./queue.ts') },
+  { name: 'jobs', summary: 'show archive, release, recall and verify jobs', load: () => import('./jobs.ts') },
+  { name: 'cancel', summary: 'cancel a recall request or a job', load: () => import('./cancel.ts') },
+  { name: 'tape', summary: 'list, show and add volumes', load: () => import('./tape.ts') },
+  { name: 'drive', summary: 'list drives, take them down or up', load: () => import('./drive.ts') },
+  { name: 'verify', summary: 'read tapes and check every hash', load: () => import('./verify.ts') },
+  { name: 'doctor', summary: 'check kernel, filesystems, library and config, and say what to do', load: () => import('./doctor.ts') },
+  { name: 'demo', summary: 'show it all on a filesystem of its own, then clean up', load: () => import('./demo.ts') },
+  { name: 'completion', summary: 'print a shell completion script', load: () => import('./completion.ts') },
+];

@@ -1,0 +1,37 @@
+/** `hsm drive`: the drives, and which of them may be used. */
+import type { Command } from 'commander';
+import { withClient } from '../daemon/client.ts';
+import type { DriveLine } from '../daemon/protocol.ts';
+import { type ExitCode, exitCodes } from '../errors.ts';
+import { driveColumns } from './columns.ts';
+import { action, type Context, examples } from './command.ts';
+import { list } from './listing.ts';
+
+export function define(command: Command): void {
+  command
+    .command('ls')
+    .description('list drives, what they hold and whether they may be used')
+    .addHelpText('after', examples('hsm drive ls'))
+    .action(action((context) => list<DriveLine>(context, 'drives', {}, driveColumns, 'no drives')));
+  command
+    .command('up')
+    .description('let a drive be used again')
+    .argument('<name>', "a drive, such as drive0 ('hsm drive ls')")
+    .option('--reason <text>', 'why')
+    .addHelpText('after', examples('hsm drive up drive0'))
+    .action(action((context, name: string, options: { readonly reason?: string }) => setDrive(context, name, 'up', options.reason ?? null)));
+  command
+    .command('down')
+    .description('let a drive finish what it does and not use it any more')
+    .argument('<name>', "a drive, such as drive0 ('hsm drive ls')")
+    .requiredOption('--reason <text>', 'why: everybody will see it')
+    .addHelpText('after', examples('hsm drive down drive0 --reason "cleaning, ticket 4711"'))
+    .action(action((context, name: string, options: { readonly reason: string }) => setDrive(context, name, 'down', options.reason)));
+}
+
+async function setDrive(context: Context, name: string, admin: 'up' | 'down', reason: string | null): Promise<ExitCode> {
+  await withClient(context.config().socket, (client) => client.call('setDrive', { name, admin, reason }));
+  if (context.json) context.out.json({ name, admin, reason });
+  else if (!context.quiet) context.out.line(`${name} is ${admin}`);
+  return exitCodes.done;
+}

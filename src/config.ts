@@ -1,0 +1,161 @@
+/** The configuration file: TOML, world-readable, no secrets. One place knows its keys and defaults. */
+import { readFileSync } from 'node:fs';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { parse } from 'smol-toml';
+import { exitCodes, HsmError } from './errors.ts';
+import { parseSize } from './units.ts';
+
+export interface Config {
+  /** Where this was read from. */
+  readonly file: string;
+  /** Folder of the catalogue and of what the daemon must keep. */
+  readonly state: string;
+  readonly socket: string;
+  readonly filesystems: readonly string[];
+  readonly library: {
+    readonly kind: 'virtual';
+    readonly path: string;
+    readonly timing: 'none' | 'lto8' | 'lto9';
+  };
+  readonly archive: {
+    /** Pools that get a copy each when --pool is not given. */
+    readonly pools: readonly string[];
+    /** Bytes after which a container is closed. */
+    readonly containerSize: number;
+  };
+  readonly recall: {
+    /** How long the first request waits for company, ms. */
+    readonly batchWindowMs: number;
+    /** Seconds after which waiters get EAGAIN; 0: never. */
+    readonly timeoutS: number;
+  };
+}
+
+export const defaultConfigPath = '/etc/hsm/hsm.toml';
+export const defaultStatePath = '/var/lib/hsm';
+export const defaultSocketPath = '/run/hsm/hsm.sock';
+
+/** The catalogue's database file. */
+export const cataloguePath = (state: string): string => join(state, 'catalogue.db');
+
+/** Where the control socket is unless the config says otherwise. */
+export const socketPath = (state: string): string => (state === defaultStatePath ? defaultSocketPath : join(state, 'hsm.sock'));
+
+/** `--config`, else HSM_CONFIG, else /etc/hsm/hsm.toml. */
+export const configPath = (option: string | undefined): string => resolve(option ?? (process.env['HSM_CONFIG'] || defaultConfigPath));
+
+type Table = Record<string, unknown>;
+
+/** Reads and checks the whole file; every problem is one line that names the file and the key. */
+export function loadConfig(file: string): Config {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw problem(file, `cannot be read: run 'hsm init', or name another file with --config`, error);
+  }
+  let top: Table;
+  try {
+    top = parse(text);
+  } catch (error) {
+    throw problem(file, `is not valid TOML: ${(error as Error).message.split('\n')[0]}`, error);
+  }
+  const reader = new Reader(file, top);
+  const state = reader.path('state', defaultStatePath);
+  const library = reader.table('library');
+  const archive = reader.table('archive');
+  const recall = reader.table('recall');
+  const config: Config = {
+    file,
+    state,
+    socket: reader.path('socket', socketPath(state)),
+    filesystems: reader.strings('filesystems', []),
+    library: {
+      kind: library.choice('kind', ['virtual'], 'virtual'),
+      path: library.path('path', join(state, 'library')),
+      timing: library.choice('timing', ['none', 'lto8', 'lto9'], 'none'),
+    },
+    archive: {
+      pools: archive.strings('pools', ['default']),
+      containerSize: archive.size('container_size', library.choice('timing', ['none', 'lto8', 'lto9'], 'none') === 'none' ? 256 * 2 ** 20 : 4 * 2 ** 30),
+    },
+    recall: {
+      batchWindowMs: recall.number('batch_window_ms', 20),
+      timeoutS: recall.number('timeout_s', 0),
+    },
+  };
+  for (const each of [reader, library, archive, recall]) each.refuseUnknown();
+  if (config.filesystems.length === 0) throw problem(file, `names no filesystem: add filesystems = ["/data"]`);
+  if (!config.filesystems.every((each) => isAbsolute(each))) throw problem(file, 'is wrong: filesystems must be absolute paths of mount points');
+  if (config.archive.pools.length === 0 || config.archive.pools.includes('')) throw problem(file, 'is wrong: archive.pools must name at least one pool');
+  return config;
+}
+
+const problem = (file: string, message: string, cause?: unknown): HsmError =>
+  new HsmError('CONFIG', `${file} ${message}`, { exit: exitCodes.usage, path: file, cause });
+
+class Reader {
+  readonly #file: string;
+  readonly #table: Table;
+  readonly #prefix: string;
+  readonly #known = new Set<string>();
+
+  constructor(file: string, table: Table, prefix = '') {
+    this.#file = file;
+    this.#table = table;
+    this.#prefix = prefix;
+  }
+
+  #get(key: string): unknown {
+    this.#known.add(key);
+    return this.#table[key];
+  }
+
+  #fail(key: string, expected: string): HsmError {
+    return problem(this.#file, `is wrong: ${this.#prefix}${key} must be ${expected}`);
+  }
+
+  table(key: string): Reader {
+    const value = this.#get(key) ?? {};
+    if (typeof value !== 'object' || Array.isArray(value)) throw this.#fail(key, 'a table');
+    return new Reader(this.#file, value as Table, `${this.#prefix}${key}.`);
+  }
+
+  path(key: string, fallback: string): string {
+    const value = this.#get(key) ?? fallback;
+    if (typeof value !== 'string' || value === '') throw this.#fail(key, 'a path');
+    return isAbsolute(value) ? value : join(dirname(this.#file), value);
+  }
+
+  strings(key: string, fallback: readonly string[]): readonly string[] {
+    const value = this.#get(key) ?? fallback;
+    if (!Array.isArray(value) || !value.every((each): each is string => typeof each === 'string')) throw this.#fail(key, 'a list of strings');
+    return value;
+  }
+
+  choice<T extends string>(key: string, choices: readonly T[], fallback: T): T {
+    const value = this.#get(key) ?? fallback;
+    const found = choices.find((choice) => choice === value);
+    if (found === undefined) throw this.#fail(key, `one of ${choices.join(', ')}`);
+    return found;
+  }
+
+  number(key: string, fallback: number): number {
+    const value = this.#get(key) ?? fallback;
+    if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) throw this.#fail(key, 'a number of 0 or more');
+    return value;
+  }
+
+  size(key: string, fallback: number): number {
+    const value = this.#get(key);
+    if (value === undefined) return fallback;
+    const size = typeof value === 'string' ? parseSize(value) : value;
+    if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 1) throw this.#fail(key, 'a size such as 256M or 4G');
+    return size;
+  }
+
+  refuseUnknown(): void {
+    const unknown = Object.keys(this.#table).find((key) => !this.#known.has(key));
+    if (unknown !== undefined) throw problem(this.#file, `is wrong: unknown key ${this.#prefix}${unknown}`);
+  }
+}

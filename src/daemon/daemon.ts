@@ -1,0 +1,78 @@
+/** Everything that a running daemon holds, opened in order and closed in reverse. */
+import { openCatalog } from '../catalog/index.ts';
+import type { Catalog } from '../catalog/model.ts';
+import { cataloguePath, type Config } from '../config.ts';
+import { HsmError } from '../errors.ts';
+import { DrivePool } from '../library/drive-pool.ts';
+import { openVirtualLibrary, type VirtualLibrary } from '../library/virtual-library.ts';
+import { KeeperClient, type KeeperEvents } from '../recall/keeper-client.ts';
+import { Recaller, type Log } from '../recall/recaller.ts';
+import type { ManagedFilesystem } from '../recall/restorer.ts';
+import { InodeLocks } from './inode-locks.ts';
+import { Jobs } from './jobs.ts';
+
+/** The fds that the keeper hands its worker (native/keeper/worker.cc), from the environment variable HSM_KEEPER. */
+export interface KeeperFds {
+  readonly socket: number;
+  readonly group: number;
+  /** One per filesystem of the configuration, in its order. */
+  readonly mounts: readonly number[];
+}
+
+export interface DaemonFilesystem extends ManagedFilesystem {
+  readonly type: string;
+  readonly locks: InodeLocks;
+}
+
+export interface Daemon {
+  readonly config: Config;
+  readonly log: Log;
+  readonly startedAt: Date;
+  readonly groupFd: number;
+  readonly catalog: Catalog;
+  readonly library: VirtualLibrary;
+  readonly drives: DrivePool;
+  readonly filesystems: readonly DaemonFilesystem[];
+  readonly keeper: KeeperClient;
+  readonly recaller: Recaller;
+  readonly jobs: Jobs;
+}
+
+export async function openDaemon(config: Config, fds: KeeperFds, log: Log, onKeeperClosed: () => void): Promise<Daemon> {
+  const catalog = openCatalog(cataloguePath(config.state));
+  const filesystems = await matchFilesystems(config, catalog, fds);
+  const library = await openVirtualLibrary(config.library.path, { timing: config.library.timing });
+  const drives = await DrivePool.open(library);
+  const jobs = new Jobs(catalog);
+  // Events that arrive before the engine stands wait in the keeper: it sends none before ready().
+  let recaller: Recaller | null = null;
+  const events: KeeperEvents = {
+    stub: (event) => recaller?.onStub(event),
+    gone: (id) => recaller?.onGone(id),
+    closed: onKeeperClosed,
+  };
+  const keeper = new KeeperClient(fds.socket, events);
+  recaller = new Recaller({
+    keeper,
+    catalog,
+    drives,
+    filesystems,
+    groupFd: fds.group,
+    batchWindowMs: config.recall.batchWindowMs,
+    timeoutS: config.recall.timeoutS,
+    log,
+  });
+  return { config, log, startedAt: new Date(), groupFd: fds.group, catalog, library, drives, filesystems, keeper, recaller, jobs };
+}
+
+async function matchFilesystems(config: Config, catalog: Catalog, fds: KeeperFds): Promise<DaemonFilesystem[]> {
+  const rows = await catalog.filesystems();
+  return config.filesystems.map((path, index) => {
+    const row = rows.find((each) => each.path === path);
+    const mountFd = fds.mounts[index];
+    if (row === undefined || mountFd === undefined) {
+      throw new HsmError('CONFIG', `${path} is not in the catalogue: run 'hsm init' for it`, { exit: 2, path });
+    }
+    return { id: row.id, path, type: row.type, mountFd, locks: new InodeLocks() };
+  });
+}

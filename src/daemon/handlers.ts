@@ -1,0 +1,122 @@
+/** What the control socket's methods do. Each checks its parameters itself: any user may have sent them. */
+import { exitCodes, HsmError, usageError } from '../errors.ts';
+import { denialErrnos } from '../recall/keeper-client.ts';
+import { runArchiveJob, runReleaseJob, runVerifyJob } from './archive-jobs.ts';
+import type { Daemon } from './daemon.ts';
+import { fileInfos } from './file-info.ts';
+import { managedPath, pathKeys, type ManagedPath } from './managed-paths.ts';
+import { runRecallJob } from './recall-job.ts';
+import type { Call, Handlers } from './server.ts';
+import { statusOf } from './status.ts';
+import { addTapes, locatedVolumes } from './tapes.ts';
+import { flag, integer, optionalText, parseArchive, text, wirePaths, type Params } from './params.ts';
+
+export function handlersOf(daemon: Daemon): Handlers {
+  const { catalog, drives, filesystems, jobs, recaller, config } = daemon;
+  const roots = config.filesystems;
+  const resolve = (params: Params): ManagedPath[] => wirePaths(params).map((path) => managedPath(path, roots));
+  return {
+    archive: async (params, call) => {
+      const wanted = parseArchive(params);
+      const paths = resolve(params);
+      return jobs.run('archive', spec(params), call, (run) => runArchiveJob(daemon, paths, wanted, run));
+    },
+    release: async (params, call) => {
+      const paths = resolve(params);
+      return jobs.run('release', spec(params), call, (run) => runReleaseJob(daemon, paths, flag(params, 'verbose'), run));
+    },
+    recall: async (params, call) => {
+      const paths = resolve(params);
+      const verbose = flag(params, 'verbose');
+      return jobs.run('recall', spec(params), call, (run) => runRecallJob({ filesystems, recaller, paths, verbose }, run));
+    },
+    verify: async (params, call) => {
+      const tape = optionalText(params, 'tape');
+      const paths = params['paths'] === undefined ? [] : resolve(params);
+      return jobs.run('verify', spec(params), call, (run) => runVerifyJob(daemon, tape, paths, run));
+    },
+    files: async (params) => {
+      const path = text(params, 'filesystemPath');
+      const filesystem = filesystems.find((each) => each.path === path);
+      if (filesystem === undefined) throw new HsmError('NOT_MANAGED', `${path} is no managed filesystem`, { path });
+      await recaller.settle();
+      return fileInfos(catalog, filesystem.id, inosOf(params));
+    },
+    status: async () => {
+      await recaller.settle();
+      return statusOf(daemon);
+    },
+    queue: async (_params, call) => sendAll(call, recaller.rows(call.operator ? null : call.peer.uid)),
+    jobs: async (params, call) => sendAll(call, await jobs.lines(integer(params, 'limit', 100))),
+    cancel: async (params, call) => ({ cancelled: cancel(daemon, params, call) ? 1 : 0 }),
+    tapes: async (_params, call) => sendAll(call, await locatedVolumes(daemon)),
+    tape: (params, call) => sendTape(daemon, text(params, 'barcode'), call),
+    tapeAdd: async (params, call) => sendAll(call, await addTapes(daemon, params)),
+    drives: async (_params, call) => sendAll(call, drives.states),
+    setDrive: async (params, call) => {
+      const admin = text(params, 'admin');
+      if (admin !== 'up' && admin !== 'down') throw usageError(`a drive is set up or down, not '${admin}'`);
+      const name = text(params, 'name');
+      const reason = optionalText(params, 'reason');
+      await drives.setDrive(name, admin, reason);
+      await catalog.logEvent('drive', call.peer.uid, { name, admin, reason });
+      return {};
+    },
+    events: async (params, call) => sendAll(call, await catalog.events(integer(params, 'limit', 100))),
+  };
+}
+
+/** What was asked for, as `hsm jobs` shows it: long lists of paths are cut. */
+function spec(params: Params): unknown {
+  const paths = params['paths'];
+  return Array.isArray(paths) && paths.length > 20 ? { ...params, paths: [...(paths as unknown[]).slice(0, 20), `and ${paths.length - 20} more`] } : params;
+}
+
+async function sendAll(call: Call, rows: readonly object[]): Promise<{ rows: number }> {
+  for (const row of rows) await call.row(row);
+  return { rows: rows.length };
+}
+
+function inosOf(params: Params): number[] {
+  const inos = params['inos'];
+  if (!Array.isArray(inos) || !inos.every((ino): ino is number => typeof ino === 'number' && Number.isSafeInteger(ino))) throw usageError('inos must be a list of inode numbers');
+  return inos;
+}
+
+function cancel({ jobs, recaller }: Daemon, params: Params, call: Call): boolean {
+  const id = text(params, 'id');
+  const errno = optionalText(params, 'errno') ?? 'EAGAIN';
+  const denial = denialErrnos.find((each) => each === errno);
+  if (denial === undefined) throw usageError(`a waiting reader can get ${denialErrnos.join(', ')}, not '${errno}'`);
+  const [, kind, number] = /^([rj])(\d+)$/.exec(id) ?? [];
+  if (kind === undefined) throw usageError(`'${id}' is neither a request (r12, from hsm queue) nor a job (j3, from hsm jobs)`);
+  if (kind === 'j' && !call.operator) throw new HsmError('EPERM', 'only root and members of the group hsm may cancel jobs');
+  const done = kind === 'j' ? jobs.cancel(Number(number)) : recaller.cancel(Number(number), denial, call.operator ? null : call.peer.uid);
+  if (!done) throw new HsmError('ENOENT', `${id} is not ${kind === 'j' ? 'running' : 'in the queue'}: see hsm ${kind === 'j' ? 'jobs' : 'queue'}`);
+  return true;
+}
+
+async function sendTape(daemon: Daemon, barcode: string, call: Call): Promise<{ objects: number }> {
+  const volume = (await locatedVolumes(daemon)).find((each) => each.barcode === barcode);
+  if (volume === undefined) throw new HsmError('NO_VOLUME', `no volume is named ${barcode}: see hsm tape ls`, { exit: exitCodes.failed });
+  await call.row(volume);
+  let sent = 0;
+  let after: { container: number; offset: number } | null = null;
+  for (;;) {
+    const page = await daemon.catalog.objectsOnVolume(barcode, after, 1000);
+    for (const { object, copy, filesystem, path } of page) {
+      const root = daemon.filesystems.find(({ id }) => id === filesystem)?.path;
+      await call.row({
+        object: object.id.toString('hex'),
+        container: copy.container,
+        offset: copy.offset,
+        size: object.size,
+        sha256: object.sha256.toString('hex'),
+        ...(path === null || root === undefined ? { path: null } : pathKeys(root, path)),
+      });
+      after = { container: copy.container, offset: copy.offset };
+    }
+    sent += page.length;
+    if (page.length < 1000 || call.gone.aborted) return { objects: sent };
+  }
+}

@@ -1,0 +1,214 @@
+/** The control socket's protocol: JSON lines over a Unix stream socket, version 1 (docs/protocol.md). */
+
+export const protocolVersion = 1;
+
+/** Longest line either side accepts, in bytes, without its newline. The server takes 1 MiB at most from other users than root and the group `hsm`. */
+export const maxLine = 16 * 2 ** 20;
+
+/** First line from the server on every connection. */
+export interface Hello {
+  readonly hsm: string;
+  readonly protocol: number;
+  readonly pid: number;
+}
+
+export interface Request {
+  /** 1 or more, and not that of another request in flight on this connection. */
+  readonly id: number;
+  readonly method: Method;
+  readonly params?: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Any number of `progress`, `row` and `job` lines, then exactly one `result` or `error` line. Progress may be left out when the reader is
+ * slow. An error with id 0 answers a line that was no request; the server then hangs up.
+ */
+export type Response =
+  | { readonly id: number; readonly progress: Progress }
+  | { readonly id: number; readonly row: unknown }
+  | { readonly id: number; readonly job: string }
+  | { readonly id: number; readonly result: unknown }
+  | { readonly id: number; readonly error: { readonly code: string; readonly message: string; readonly path?: string; readonly exit: number } };
+
+export interface Progress {
+  readonly phase: string;
+  readonly files: number;
+  readonly bytes: number;
+  /** Totals when known, else null. */
+  readonly totalFiles: number | null;
+  readonly totalBytes: number | null;
+  readonly note?: string;
+}
+
+/** What archive, release and recall end with: the last line of --json. */
+export interface Summary {
+  readonly summary: true;
+  readonly archived: number;
+  readonly released: number;
+  readonly recalled: number;
+  readonly bytes: number;
+  readonly skipped: Readonly<Record<string, number>>;
+  readonly failed: number;
+  /** True when the job was cancelled: the client exits 130. */
+  readonly interrupted?: boolean;
+}
+
+/** A row of archive, release and recall. Failures are always sent; the rest only with `verbose`. */
+export interface FileRowLine {
+  readonly path: string;
+  readonly pathBase64?: string;
+  readonly result: 'archived' | 'released' | 'recalled' | 'skipped' | 'failed';
+  /** Why it was skipped or failed: a key of `Summary.skipped`, or a sentence for a person. */
+  readonly reason?: string;
+  readonly size?: number;
+}
+
+/** An element of what `files` answers. The file is as recorded while its size and mtime are these. */
+export interface FileInfo {
+  readonly state: 'resident' | 'archiving' | 'archived' | 'stub' | 'recalling';
+  readonly size: number;
+  /** Decimal ns since the epoch, as a string. */
+  readonly mtimeNs: string;
+  /** 32 hex digits. */
+  readonly object: string;
+  readonly copies: readonly { readonly volume: string; readonly container: number; readonly offset: number; readonly pool: string | null }[];
+}
+
+/** A point in time in rows and results: ISO 8601 in UTC, such as `2026-03-01T12:00:00.000Z`. */
+export type WireTime = string;
+
+/** A row of `tapes`, and the first row of `tape`. */
+export interface VolumeLine {
+  readonly barcode: string;
+  readonly pool: string | null;
+  readonly state: 'scratch' | 'writable' | 'full' | 'readonly' | 'suspect' | 'failed' | 'exported';
+  readonly reason: string | null;
+  /** `slot 3`, `drive0`, `shelf`; null when nobody knows. */
+  readonly location: string | null;
+  readonly capacity: number;
+  readonly used: number;
+  readonly live: number;
+  readonly objects: number;
+}
+
+/** Every row of `tape` but the first, in tape order. `path` is absolute, null for an old version without a file. */
+export interface ObjectLine {
+  readonly object: string;
+  readonly container: number;
+  readonly offset: number;
+  readonly size: number;
+  readonly path: string | null;
+  readonly pathBase64?: string;
+}
+
+/** A row of `drives`. */
+export interface DriveLine {
+  readonly name: string;
+  readonly state: 'empty' | 'loading' | 'ready' | 'busy' | 'failed';
+  readonly admin: 'up' | 'down';
+  readonly reason: string | null;
+  readonly barcode: string | null;
+}
+
+/** A row of `queue`. Times in seconds, null where nobody can tell. `done` counts bytes, `position` requests before this one. */
+export interface QueueLine {
+  readonly id: string;
+  readonly path: string;
+  readonly pathBase64?: string;
+  readonly state: 'queued' | 'loading' | 'locating' | 'restoring' | 'failed';
+  readonly volume: string | null;
+  readonly container: number | null;
+  readonly size: number;
+  readonly done: number;
+  readonly position: number | null;
+  readonly eta: number | null;
+  readonly age: number;
+  readonly priority: number;
+  readonly reason: string | null;
+  readonly waiters: readonly { readonly pid: number; readonly uid: number; readonly exe: string | null }[];
+}
+
+/** A row of `jobs`, newest first. */
+export interface JobLine {
+  readonly id: string;
+  readonly kind: string;
+  readonly state: 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
+  readonly uid: number;
+  readonly createdAt: WireTime;
+  readonly startedAt: WireTime | null;
+  readonly endedAt: WireTime | null;
+  readonly spec: unknown;
+  readonly summary: unknown;
+  readonly progress: Progress | null;
+}
+
+/** What `status` answers. */
+export interface Status {
+  readonly daemon: { readonly pid: number; readonly startedAt: WireTime; readonly version: string };
+  readonly keeper: { readonly pid: number | null };
+  readonly filesystems: readonly {
+    readonly path: string;
+    readonly type: string;
+    readonly guard: 'pre-access' | 'open-only' | 'none';
+    readonly stubs: number;
+    readonly archived: number;
+  }[];
+  readonly recalls: { readonly queued: number; readonly active: number; readonly failed: number };
+  readonly drives: readonly DriveLine[];
+  readonly volumes: readonly VolumeLine[];
+}
+
+/** A row of `verify`: an object that cannot be read back right. */
+export interface DamageLine {
+  readonly volume: string;
+  readonly container: number;
+  readonly object: string;
+  readonly path: string | null;
+  readonly pathBase64?: string;
+  readonly reason: string;
+}
+
+/** `path`s are absolute; those that are not UTF-8 travel as `{base64}`. */
+export type WirePath = string | { readonly base64: string };
+
+export interface ArchiveParams {
+  readonly paths: readonly WirePath[];
+  /** Seconds. */
+  readonly olderThan: number;
+  readonly largerThan?: number;
+  readonly by: 'used' | 'mtime' | 'atime';
+  readonly include: readonly string[];
+  readonly exclude: readonly string[];
+  readonly pools: readonly string[];
+  readonly keepData: boolean;
+  readonly dryRun: boolean;
+  readonly verbose: boolean;
+}
+
+export interface PathsParams {
+  readonly paths: readonly WirePath[];
+  readonly verbose: boolean;
+}
+
+/** Who may call what: `everyone` methods show and cancel only what is the caller's own, unless the caller is root or in the group `hsm`. */
+export const access = {
+  archive: 'operators', // ArchiveParams -> FileRowLine rows, progress, Summary
+  release: 'operators', // PathsParams -> FileRowLine rows, progress, Summary
+  recall: 'operators', // PathsParams -> FileRowLine rows, progress, Summary
+  files: 'everyone', // {filesystemPath, inos: number[]} -> result: per ino null | FileInfo
+  status: 'everyone', // -> Status
+  queue: 'everyone', // -> QueueLine rows
+  jobs: 'operators', // {limit} -> JobLine rows
+  cancel: 'everyone', // {id: 'r12' | 'j3', errno?} -> {cancelled: n}; {request: id of this connection} is answered by the server itself
+  tapes: 'operators', // -> VolumeLine rows
+  tape: 'operators', // {barcode} -> rows: a VolumeLine, then its ObjectLines
+  tapeAdd: 'operators', // {barcodes, count, pool, capacity} -> VolumeLine rows of what was added
+  drives: 'operators', // -> DriveLine rows
+  setDrive: 'operators', // {name, admin, reason}
+  verify: 'operators', // {tape?, paths?} -> DamageLine rows, progress, {checked, damaged}
+  events: 'operators', // {limit} -> rows
+} as const satisfies Record<string, 'everyone' | 'operators'>;
+
+export type Method = keyof typeof access;
+
+export const methods = Object.keys(access) as readonly Method[];

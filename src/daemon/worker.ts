@@ -1,0 +1,89 @@
+/** The daemon proper, between its keeper and its clients. */
+import { spawn } from 'node:child_process';
+import type { Config } from '../config.ts';
+import { HsmError } from '../errors.ts';
+import { createLogger, isLevel } from './log.ts';
+import { openDaemon, type Daemon, type KeeperFds } from './daemon.ts';
+import { handlersOf } from './handlers.ts';
+import { repairInterrupted } from './repair.ts';
+import { startControlServer, type ControlServer } from './server.ts';
+import { keeperArguments } from './start.ts';
+import { mayHaveStubs } from './stubs-left.ts';
+
+/** SIGTERM to exit; the keeper waits 8 s before it kills. */
+const stopPatienceMs = 7000;
+/** A filesystem without stubs is looked at for so long to be sure. */
+const lookPatienceMs = 1500;
+
+/** Resolves when the daemon serves; the process then lives until it is told to stop. */
+export async function runWorker(config: Config): Promise<void> {
+  const fds = keeperFds();
+  const level = process.env['HSM_LOG'];
+  const log = createLogger(isLevel(level) ? level : 'info');
+  const daemon = await openDaemon(config, fds, log, () => startNextKeeper(config, fds.group));
+  await daemon.jobs.closeLeftovers();
+  const server = await startControlServer({
+    path: config.socket,
+    handlers: handlersOf(daemon),
+    onError: (error, method) => log.error({ error, method }, 'a request failed'),
+  });
+  const stop = (): void => void stopDaemon(daemon, server);
+  process.once('SIGTERM', stop);
+  process.once('SIGINT', stop);
+  process.on('SIGHUP', () => undefined);
+  process.on('uncaughtException', (error) => crash(log, error));
+  process.on('unhandledRejection', (error) => crash(log, error));
+  daemon.keeper.ready();
+  await repairInterrupted(daemon);
+}
+
+function keeperFds(): KeeperFds {
+  const text = process.env['HSM_KEEPER'];
+  if (text === undefined) throw new HsmError('USAGE', `the daemon is started by the keeper: run 'hsm daemon'`, { exit: 2 });
+  return JSON.parse(text) as KeeperFds;
+}
+
+/**
+ * The keeper died, and this process holds the last fd of the group: were that closed, the kernel would let every waiting reader through
+ * to zeros. A new keeper gets the group as its fd 3; it sends those who waited away with EAGAIN and starts a new daemon.
+ */
+function startNextKeeper(config: Config, group: number): void {
+  if (stopping) return;
+  const [command = '', ...words] = keeperArguments(config, 3);
+  // spawn() returns after the child's exec: from then on the child holds the group.
+  const child = spawn(command, words, { stdio: ['inherit', 'inherit', 'inherit', group], detached: true });
+  if (child.pid !== undefined) process.exit(71);
+  child.once('error', () => setTimeout(() => startNextKeeper(config, group), 100));
+}
+
+/** A fault of ours: end at once. The keeper keeps the readers and starts the daemon again. */
+function crash(log: { error(data: object, message: string): void }, error: unknown): never {
+  log.error({ err: error }, 'the daemon failed and starts again');
+  process.exit(70);
+}
+
+let stopping = false;
+
+async function stopDaemon(daemon: Daemon, server: ControlServer): Promise<void> {
+  if (stopping) return;
+  stopping = true;
+  const { catalog, drives, filesystems, jobs, keeper, library, log, recaller } = daemon;
+  setTimeout(() => {
+    log.warn({}, 'something did not stop in time: it is left as it is');
+    keeper.stopped(true);
+    process.exit(0);
+  }, stopPatienceMs).unref();
+  const work = Promise.allSettled([recaller.stop(), jobs.stop()]);
+  await work;
+  await server.close();
+  await drives.close();
+  await library.close();
+  let stubsLeft = false;
+  for (const { id, mountFd } of filesystems) {
+    const { stub, recalling } = await catalog.countStates(id);
+    stubsLeft ||= stub + recalling > 0 || (await mayHaveStubs(mountFd, lookPatienceMs));
+  }
+  await catalog.close();
+  keeper.stopped(stubsLeft);
+  process.exit(0);
+}

@@ -1,0 +1,23 @@
+import type { Medium } from '../medium.ts';
+
+/** `medium` with some of its methods replaced. */
+export function decorate(medium: Medium, replaced: Partial<Medium>): Medium {
+  return {
+    get barcode() {
+      return medium.barcode;
+    },
+    get writeProtected() {
+      return medium.writeProtected;
+    },
+    position: () => medium.position(),
+    rewind: () => medium.rewind(),
+    locate: (address) => medium.locate(address),
+    locateEnd: () => medium.locateEnd(),
+    readBlock: (into) => medium.readBlock(into),
+    writeBlock: (data) => medium.writeBlock(data),
+    writeFilemark: (options) => medium.writeFilemark(options),
+    capacity: () => medium.capacity(),
+    physicalPosition: (address) => medium.physicalPosition(address),
+    ...replaced,
+  };
+}

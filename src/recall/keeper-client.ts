@@ -1,0 +1,96 @@
+/** The daemon's end of the keeper's socket: stub events in, answers out (native/keeper/protocol.h). */
+import { constants } from 'node:os';
+import { native, type FdChannel } from '../native/index.ts';
+
+/** Errnos that the kernel accepts as a denial (fanotify(7), FAN_DENY_ERRNO); any other would leave the reader blocked. */
+export const denialErrnos = ['EPERM', 'EIO', 'EBUSY', 'EAGAIN', 'ETXTBSY', 'ENOSPC', 'EDQUOT'] as const;
+export type DenialErrno = (typeof denialErrnos)[number];
+
+export interface StubEvent {
+  readonly id: number;
+  /** O_RDWR fd of the stub; accesses through it raise no events. The receiver closes it. */
+  readonly fd: number;
+  /** Index in the configuration's filesystems; -1: none of them. */
+  readonly filesystem: number;
+  readonly pid: number;
+  readonly uid: number;
+  /** Path of the program that waits; empty when it could not be read. */
+  readonly exe: string;
+}
+
+export interface KeeperEvents {
+  stub(event: StubEvent): void;
+  /** The waiter of this event died; the event is answered already. */
+  gone(id: number): void;
+  /** The keeper's end closed: it died. */
+  closed(): void;
+}
+
+/** What the recall engine needs of the keeper. */
+export interface Keeper {
+  /** null lets the readers go on (the keeper checks once more that the record is gone). Unknown ids are ignored. */
+  answer(ids: readonly number[], error: DenialErrno | null): void;
+}
+
+const fromKeeper = { event: 1, gone: 2 } as const;
+const toKeeper = { answer: 16, ready: 17, stopped: 18 } as const;
+const idsPerMessage = 4096;
+
+export class KeeperClient implements Keeper {
+  readonly #channel: FdChannel;
+
+  constructor(socketFd: number, events: KeeperEvents) {
+    this.#channel = new native.FdChannel(
+      socketFd,
+      (messages) => {
+        for (const { data, fds } of messages) dispatch(data, fds, events);
+      },
+      () => events.closed(),
+    );
+  }
+
+  ready(): void {
+    this.#channel.send(Buffer.from([toKeeper.ready]));
+  }
+
+  /** Last word before a clean exit; `stubsLeft` keeps a denier alive. */
+  stopped(stubsLeft: boolean): void {
+    this.#channel.send(Buffer.from([toKeeper.stopped, stubsLeft ? 1 : 0]));
+  }
+
+  answer(ids: readonly number[], error: DenialErrno | null): void {
+    for (let start = 0; start < ids.length; start += idsPerMessage) {
+      const slice = ids.slice(start, start + idsPerMessage);
+      const message = Buffer.alloc(16 + 8 * slice.length);
+      message.writeUInt8(toKeeper.answer, 0);
+      message.writeUInt32LE(error === null ? 0 : constants.errno[error], 4);
+      message.writeUInt32LE(slice.length, 8);
+      slice.forEach((id, index) => message.writeBigUInt64LE(BigInt(id), 16 + 8 * index));
+      this.#channel.send(message);
+    }
+  }
+
+  close(): void {
+    this.#channel.close();
+  }
+}
+
+function dispatch(data: Buffer, fds: readonly number[], events: KeeperEvents): void {
+  const type = data.readUInt8(0);
+  if (type === fromKeeper.gone) {
+    events.gone(Number(data.readBigUInt64LE(8)));
+    return;
+  }
+  const fd = fds[0];
+  if (type !== fromKeeper.event || fd === undefined) return;
+  const filesystem = data.readUInt16LE(2);
+  const exeLength = data.readUInt32LE(12);
+  events.stub({
+    id: Number(data.readBigUInt64LE(16)),
+    fd,
+    filesystem: filesystem === 0xffff ? -1 : filesystem,
+    pid: data.readInt32LE(4),
+    uid: data.readUInt32LE(8),
+    exe: data.toString('utf8', 24, 24 + exeLength),
+  });
+}

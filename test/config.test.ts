@@ -1,0 +1,109 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { configText } from '../src/cli/init/config-text.ts';
+import { configPath, loadConfig } from '../src/config.ts';
+import { HsmError } from '../src/errors.ts';
+import { temporaryFolder } from './fixtures/fake-daemon.ts';
+
+function write(t: ExecutionContext, text: string): string {
+  const file = join(temporaryFolder(t), 'hsm.toml');
+  writeFileSync(file, text);
+  return file;
+}
+
+test('a config that names only filesystems has every default', (t) => {
+  const file = write(t, 'filesystems = ["/data"]');
+  t.deepEqual(loadConfig(file), {
+    file,
+    state: '/var/lib/hsm',
+    socket: '/run/hsm/hsm.sock',
+    filesystems: ['/data'],
+    library: { kind: 'virtual', path: '/var/lib/hsm/library', timing: 'none' },
+    archive: { pools: ['default'], containerSize: 256 * 2 ** 20 },
+    recall: { batchWindowMs: 20, timeoutS: 0 },
+  });
+});
+
+test('every key is read', (t) => {
+  const file = write(
+    t,
+    `state = "/s"
+socket = "/run/other.sock"
+filesystems = ["/a", "/b"]
+[library]
+kind = "virtual"
+path = "/l"
+timing = "lto9"
+[archive]
+pools = ["one", "two"]
+container_size = "1G"
+[recall]
+batch_window_ms = 500
+timeout_s = 60
+`,
+  );
+  t.deepEqual(loadConfig(file), {
+    file,
+    state: '/s',
+    socket: '/run/other.sock',
+    filesystems: ['/a', '/b'],
+    library: { kind: 'virtual', path: '/l', timing: 'lto9' },
+    archive: { pools: ['one', 'two'], containerSize: 2 ** 30 },
+    recall: { batchWindowMs: 500, timeoutS: 60 },
+  });
+});
+
+test('the socket follows another state folder, and relative paths the config', (t) => {
+  const file = write(t, 'state = "state"\nfilesystems = ["/data"]');
+  const state = join(file, '../state');
+  t.like(loadConfig(file), { state, socket: join(state, 'hsm.sock'), library: { path: join(state, 'library') } });
+});
+
+const wrong = test.macro({
+  exec: (t: ExecutionContext, text: string, message: RegExp) => {
+    const file = write(t, text);
+    const error = t.throws(() => loadConfig(file), { instanceOf: HsmError, code: 'CONFIG' });
+    t.regex(error.message, message);
+    t.true(error.message.startsWith(file));
+    t.false(error.message.includes('\n'));
+    t.like(error, { exit: 2, path: file });
+  },
+  title: (what) => `${what} is refused in one line that names the file`,
+});
+
+test('broken TOML', wrong, 'state = ', /not valid TOML/);
+test('no filesystem', wrong, 'state = "/s"', /names no filesystem/);
+test('a relative filesystem', wrong, 'filesystems = ["data"]', /absolute/);
+test('a filesystem that is no string', wrong, 'filesystems = [1]', /filesystems must be a list of strings/);
+test('an unknown key', wrong, 'filesystems = ["/d"]\nfilesystem = "/e"', /unknown key filesystem/);
+test('an unknown key in a table', wrong, 'filesystems = ["/d"]\n[recall]\ntimeout = 1', /unknown key recall\.timeout/);
+test('an unknown timing', wrong, 'filesystems = ["/d"]\n[library]\ntiming = "lto7"', /library\.timing must be one of none, lto8, lto9/);
+test('a size that is none', wrong, 'filesystems = ["/d"]\n[archive]\ncontainer_size = "big"', /archive\.container_size must be a size/);
+test('a negative size', wrong, 'filesystems = ["/d"]\n[archive]\ncontainer_size = -1', /archive\.container_size must be a size/);
+test('a negative time', wrong, 'filesystems = ["/d"]\n[recall]\ntimeout_s = -1', /recall\.timeout_s must be a number of 0 or more/);
+test('no pool', wrong, 'filesystems = ["/d"]\n[archive]\npools = []', /at least one/);
+test('a table that is none', wrong, 'filesystems = ["/d"]\nlibrary = "x"', /library must be a table/);
+test('an empty path', wrong, 'filesystems = ["/d"]\nstate = ""', /state must be a path/);
+
+test('a config that cannot be read says how to get one', (t) => {
+  t.throws(() => loadConfig('/nowhere/hsm.toml'), { code: 'CONFIG', message: /run 'hsm init', or name another file with --config/ });
+});
+
+test('what init writes loads, whatever the paths are', (t) => {
+  const state = '/a "quoted" \\ path/ünï\u007f';
+  const file = write(t, configText({ state, library: '/tab\there', filesystems: [{ path: '/new\nline', type: 'ext4', uuid: '' }], timing: 'lto8' }));
+  t.like(loadConfig(file), { state, library: { path: '/tab\there', timing: 'lto8' }, filesystems: ['/new\nline'], socket: `${state}/hsm.sock` });
+});
+
+test('the values that init writes as comments are the defaults', (t) => {
+  const text = configText({ state: '/var/lib/hsm', library: '/l', filesystems: [{ path: '/d', type: 'ext4', uuid: '' }], timing: 'none' });
+  const plain = loadConfig(write(t, text));
+  const spelled = loadConfig(write(t, text.replace(/^# (socket|container_size) =/gm, '$1 =')));
+  t.deepEqual({ ...spelled, file: '' }, { ...plain, file: '' });
+});
+
+test('--config comes before HSM_CONFIG', (t) => {
+  t.is(configPath('/x/y.toml'), '/x/y.toml');
+  t.is(configPath(undefined), process.env['HSM_CONFIG'] ?? '/etc/hsm/hsm.toml');
+});

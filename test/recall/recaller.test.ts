@@ -1,0 +1,271 @@
+import { closeSync, openSync, readFileSync, statSync, truncateSync, unlinkSync, writeFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import test from 'ava';
+import { native } from '../../src/native/index.ts';
+import { classify, readInode } from '../../src/recall/classify.ts';
+import type { RecallFailure } from '../../src/recall/requests.ts';
+import { stubXattr } from '../../src/stub.ts';
+import { filesystemTypes, kernelTest } from '../fixtures/loopfs.ts';
+import { recallBench, type RecallBench } from '../fixtures/recall-bench.ts';
+
+const realTest = kernelTest(test);
+const mib = 2 ** 20;
+
+/** All files as a job wants them; resolves with how each ended. */
+async function recallAll(bench: RecallBench, names: readonly string[], job = 1): Promise<Map<string, RecallFailure | null>> {
+  const ended = new Map<string, RecallFailure | null>();
+  await new Promise<void>((resolve) => {
+    const wanted = names.map((name) => {
+      const path = join(bench.mount, name);
+      const interest = {
+        job,
+        relPath: Buffer.from(name),
+        ended: (failure: RecallFailure | null) => {
+          ended.set(name, failure);
+          if (ended.size === names.length) resolve();
+        },
+      };
+      return { filesystem: 0, ino: statSync(path).ino, bytes: native.getxattr(path, stubXattr) ?? Buffer.alloc(64), path, interest };
+    });
+    void bench.recaller.want(wanted);
+  });
+  return ended;
+}
+
+for (const type of filesystemTypes) {
+  realTest(`on ${type} readers go on when their files are whole again, times kept`, async (t) => {
+    const sizes = { one: 1, edge: 4096, odd: 4097, small: 70_001, big: 5 * mib + 3 };
+    const bench = await recallBench(t, sizes, { type });
+    t.true(Object.keys(sizes).every((name) => bench.isStub(name)));
+    const answers = await Promise.all(Object.keys(sizes).map((name) => bench.open(name).answer));
+    t.deepEqual(answers, [null, null, null, null, null]);
+    t.true(Object.keys(sizes).every((name) => bench.isWhole(name)));
+    await bench.recaller.stop();
+    for (const name of Object.keys(sizes)) t.is(await bench.state(name), 'archived');
+  });
+}
+
+realTest('all who wait for one file share its recall', async (t) => {
+  const bench = await recallBench(t, { file: 3 * mib });
+  const readers = Array.from({ length: 50 }, (_, pid) => bench.open('file', pid));
+  const rows = bench.recaller.rows(null);
+  t.is(rows.length, 1);
+  t.is(rows[0]?.waiters.length, 50);
+  t.deepEqual(new Set(await Promise.all(readers.map(({ answer }) => answer))), new Set([null]));
+  t.true(bench.isWhole('file'));
+  t.deepEqual(bench.recaller.rows(null), []);
+});
+
+realTest('another user sees no row of the queue that is not his own', async (t) => {
+  const bench = await recallBench(t, { file: 10 });
+  const reader = bench.open('file');
+  t.is(bench.recaller.rows(1000).length, 1);
+  t.is(bench.recaller.rows(1001).length, 0);
+  t.false(bench.recaller.cancel(1, 'EPERM', 1001));
+  t.is(await reader.answer, null);
+});
+
+realTest('wrong bytes on tape are EIO, and the stub stays a stub', async (t) => {
+  const bench = await recallBench(t, { file: 3 * mib });
+  bench.faults.flipBit(2, 4000);
+  t.is(await bench.open('file').answer, 'EIO');
+  t.true(bench.isStub('file'));
+  t.like(bench.recaller.rows(null)[0], { state: 'failed' });
+  t.is(await bench.open('file').answer, null, 'a second try reads the tape again');
+  t.true(bench.isWhole('file'));
+});
+
+realTest('a copy that cannot be read is replaced by the next one', async (t) => {
+  for (const fault of ['flip', 'short', 'read', 'load', 'move'] as const) {
+    const bench = await recallBench(t, { file: 3 * mib }, { copies: 2 });
+    if (fault === 'flip') bench.faults.flipBit(2, 4000);
+    else if (fault === 'short') bench.faults.shortRead(1);
+    else bench.faults.failNth(fault, 1);
+    t.is(await bench.open('file').answer, null, fault);
+    t.true(bench.isWhole('file'), fault);
+  }
+});
+
+realTest('whichever operation of the volume fails, a reader gets the file or an errno and never a partial one', async (t) => {
+  let whole = 0;
+  let refused = 0;
+  for (const operation of ['read', 'locate', 'load', 'move'] as const) {
+    for (let n = 1; n <= 6; n += 1) {
+      const bench = await recallBench(t, { a: 2 * mib + 1, b: 5000, c: mib });
+      bench.faults.failNth(operation, n);
+      const answers = await Promise.all(['a', 'b', 'c'].map((name) => bench.open(name).answer));
+      ['a', 'b', 'c'].forEach((name, index) => {
+        if (answers[index] === null) {
+          t.true(bench.isWhole(name), `${operation} ${n} ${name}`);
+          whole += 1;
+        } else {
+          t.true(bench.isStub(name), `${operation} ${n} ${name} ${answers[index]}`);
+          refused += 1;
+        }
+      });
+    }
+  }
+  t.true(whole > 0 && refused > 0);
+});
+
+realTest('a job gets its files in bulk, and says what could not be had', async (t) => {
+  const names = Array.from({ length: 700 }, (_, index) => `f${index}`);
+  const bench = await recallBench(t, Object.fromEntries(names.map((name, index) => [name, index * 7 + 1])));
+  unlinkSync(join(bench.mount, 'f5'));
+  writeFileSync(join(bench.mount, 'f5'), 'another file of this name');
+  const without = names.filter((name) => name !== 'f5');
+  const ended = await recallAll(bench, without);
+  t.true([...ended.values()].every((failure) => failure === null));
+  t.true(without.every((name) => bench.isWhole(name)));
+});
+
+realTest('a full filesystem is ENOSPC, and a retry works when there is room', async (t) => {
+  const bench = await recallBench(t, { file: 30 * mib }, { sizeMiB: 48 });
+  const filler = join(bench.mount, 'filler');
+  t.throws(() => writeFileSync(filler, Buffer.alloc(64 * mib, 1)), { code: 'ENOSPC' });
+  t.is(await bench.open('file').answer, 'ENOSPC');
+  t.true(bench.isStub('file'));
+  unlinkSync(filler);
+  t.is(await bench.open('file').answer, null);
+  t.true(bench.isWhole('file'));
+});
+
+realTest('a request whose only waiter is killed is dropped', async (t) => {
+  const bench = await recallBench(t, { file: 8 * mib });
+  const unlock = bench.locks.tryLock(statSync(join(bench.mount, 'file')).ino);
+  const reader = bench.open('file');
+  await sleep(20);
+  bench.recaller.onGone(reader.id);
+  unlock?.();
+  await bench.recaller.stop();
+  t.true(bench.isStub('file'));
+  t.deepEqual(bench.recaller.rows(null), []);
+});
+
+realTest('a cancelled request sends its readers away with the errno that the operator chose', async (t) => {
+  const bench = await recallBench(t, { file: 8 * mib });
+  const unlock = bench.locks.tryLock(statSync(join(bench.mount, 'file')).ino);
+  const reader = bench.open('file');
+  await sleep(20);
+  t.true(bench.recaller.cancel(1, 'EBUSY', null));
+  unlock?.();
+  t.is(await reader.answer, 'EBUSY');
+  t.true(bench.isStub('file'));
+});
+
+realTest('while all drives are down readers wait, and can be cancelled; a stop ends the wait', async (t) => {
+  const bench = await recallBench(t, { a: mib, b: mib, c: mib });
+  const setAll = async (admin: 'up' | 'down'): Promise<void> => {
+    for (const { name } of bench.drives.states) await bench.drives.setDrive(name, admin, 'cleaning');
+  };
+  await setAll('down');
+  const [a, b] = ['a', 'b'].map((name) => bench.open(name));
+  await sleep(50);
+  t.like(bench.recaller.rows(null)[0], { state: 'queued', position: 1 });
+  t.regex(bench.recaller.rows(null)[0]?.reason ?? '', /drive0 down \(cleaning\)/);
+  t.true(bench.recaller.cancel(2, 'EBUSY', null));
+  t.is(await b?.answer, 'EBUSY');
+  await setAll('up');
+  t.is(await a?.answer, null);
+  t.true(bench.isWhole('a') && bench.isStub('b'));
+  await setAll('down');
+  const c = bench.open('c');
+  await sleep(50);
+  await bench.recaller.stop();
+  t.is(await c.answer, 'EAGAIN');
+});
+
+realTest('a drive that goes down gives its volume to the other one', async (t) => {
+  const bench = await recallBench(t, { a: mib, b: mib });
+  t.is(await bench.open('a').answer, null);
+  const holder = bench.drives.states.find(({ barcode }) => barcode !== null)?.name ?? '';
+  await bench.drives.setDrive(holder, 'down', 'cleaning');
+  t.is(await bench.open('b').answer, null);
+  t.true(bench.isWhole('b'));
+});
+
+realTest('a job that ends hears of a file under way when it is put back, and not before', async (t) => {
+  const bench = await recallBench(t, { file: 8 * mib });
+  const unlock = bench.locks.tryLock(statSync(join(bench.mount, 'file')).ino);
+  let ended: Map<string, RecallFailure | null> | null = null;
+  const recalled = recallAll(bench, ['file'], 7).then((map) => (ended = map));
+  const isUnderWay = (): boolean => bench.recaller.rows(null).some(({ state, position }) => state === 'loading' && position === null);
+  while (!isUnderWay()) await sleep(5);
+  bench.recaller.dropJob(7);
+  t.is(ended, null);
+  unlock?.();
+  t.like((await recalled).get('file'), { code: 'EINTR' });
+  t.true(bench.isStub('file'));
+  t.deepEqual(bench.recaller.rows(null), []);
+});
+
+realTest('a stop sends everybody away with EAGAIN and leaves stubs', async (t) => {
+  const bench = await recallBench(t, { a: 8 * mib, b: 8 * mib });
+  const unlock = bench.locks.tryLock(statSync(join(bench.mount, 'a')).ino);
+  const readers = ['a', 'b'].map((name) => bench.open(name));
+  await sleep(20);
+  const stopped = bench.recaller.stop();
+  unlock?.();
+  await stopped;
+  t.deepEqual(await Promise.all(readers.map(({ answer }) => answer)), ['EAGAIN', 'EAGAIN']);
+  t.true(bench.isStub('a') && bench.isStub('b'));
+  t.is(await bench.open('a').answer, 'EAGAIN');
+});
+
+realTest('a configured time limit ends a wait with EAGAIN', async (t) => {
+  const bench = await recallBench(t, { file: mib }, { timeoutS: 0.05 });
+  const unlock = bench.locks.tryLock(statSync(join(bench.mount, 'file')).ino);
+  const reader = bench.open('file');
+  await sleep(100);
+  unlock?.();
+  t.is(await reader.answer, 'EAGAIN');
+});
+
+realTest('an object that the catalogue does not know is EIO', async (t) => {
+  const bench = await recallBench(t, { file: 1000 });
+  for (const barcode of bench.copies) await bench.catalog.setVolume(barcode, { state: 'failed', reason: 'test' });
+  t.is(await bench.open('file').answer, 'EIO');
+  t.true(bench.isStub('file'));
+  t.regex(bench.recaller.rows(null)[0]?.reason ?? '', /no usable copy/);
+});
+
+realTest('a copy that carries the record of another file keeps its own data', async (t) => {
+  const bench = await recallBench(t, { file: 1000 });
+  const copy = join(bench.mount, 'copy');
+  writeFileSync(copy, Buffer.alloc(1000, 'c'));
+  native.setxattr(copy, stubXattr, native.getxattr(join(bench.mount, 'file'), stubXattr) ?? Buffer.alloc(0));
+  t.is(await bench.open('copy').answer, null);
+  t.is(native.getxattr(copy, stubXattr), null);
+  t.deepEqual(bench.isStub('file'), true);
+});
+
+realTest('the recall of a file whose recall was cut short gives it the mtime that it had before both', async (t) => {
+  const bench = await recallBench(t, { file: 3 * mib, small: 2000 });
+  for (const name of ['file', 'small']) {
+    const fd = openSync(join(bench.mount, name), 'r+');
+    writeSync(fd, Buffer.alloc(1000, 1), 0, 1000, 0);
+    closeSync(fd);
+    t.is(await bench.open(name).answer, null);
+    t.true(bench.isWhole(name), name);
+  }
+});
+
+realTest('a hollow copy carries a record of its own before any data comes: half of it must never count as resident', async (t) => {
+  const bench = await recallBench(t, { file: 3 * mib });
+  const copy = join(bench.mount, 'copy');
+  writeFileSync(copy, '');
+  truncateSync(copy, 3 * mib);
+  const foreign = native.getxattr(join(bench.mount, 'file'), stubXattr) ?? Buffer.alloc(0);
+  native.setxattr(copy, stubXattr, foreign);
+  bench.faults.failNth('read', 2);
+  t.is(await bench.open('copy').answer, 'EIO');
+  const fd = openSync(copy, 'r+');
+  writeSync(fd, 'half', 0);
+  t.like(classify(readInode(fd)), { kind: 'stub', own: true });
+  closeSync(fd);
+  t.is(await bench.open('copy').answer, null);
+  t.deepEqual(readFileSync(copy), bench.contents.get('file'));
+  t.is(native.getxattr(copy, stubXattr), null);
+  t.true(bench.isStub('file'));
+});

@@ -1,0 +1,41 @@
+import { copyFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { execa } from 'execa';
+import { kernelTest } from '../fixtures/loopfs.ts';
+import { managed, processesOf } from '../fixtures/managed.ts';
+
+const realTest = kernelTest(test);
+
+realTest('with an older copy of the catalogue put back, stubs that it knows nothing of never read as zeros, and their tape is not written over', async (t) => {
+  t.timeout(240_000);
+  const hsm = await managed(t, 'ext4', { sizeMiB: 64 });
+  const database = join(hsm.folder, 'state', 'catalogue.db');
+  const path = join(hsm.mount, 'file');
+  const content = 'not zeros '.repeat(5000);
+  writeFileSync(path, content);
+  t.is(await hsm.stopDaemon(), 0);
+  t.deepEqual(await processesOf(hsm.folder), [], 'without a stub nothing stays behind');
+  copyFileSync(database, `${database}.older`);
+  copyFileSync(database, `${database}.newer`);
+  const putBack = async (which: 'older' | 'newer'): Promise<void> => {
+    await hsm.stopDaemon();
+    if (which === 'older') copyFileSync(database, `${database}.newer`);
+    for (const ending of ['', '-wal', '-shm']) rmSync(`${database}${ending}`, { force: true });
+    copyFileSync(`${database}.${which}`, database);
+    await hsm.startDaemon();
+  };
+  const cat = () => execa('cat', [path], { reject: false, timeout: 30_000 });
+
+  await hsm.startDaemon();
+  await hsm.json('archive', '--older-than', '0s', '--by', 'mtime', hsm.mount);
+  await putBack('older');
+  t.regex((await cat()).stderr, /Input\/output error/);
+  await hsm.stopDaemon();
+  t.regex((await cat()).stderr, /Resource temporarily unavailable/);
+  await hsm.startDaemon();
+  writeFileSync(join(hsm.mount, 'other'), content);
+  await hsm.hsm('archive', '--older-than', '0s', '--by', 'mtime', hsm.mount);
+  await putBack('newer');
+  t.is((await cat()).stdout, content);
+});
