@@ -25,6 +25,12 @@ export async function transfer(context: Context, request: TransferRequest): Prom
   const { paths, missing } = findPaths(context, request);
   const view = context.json || context.quiet ? null : new ProgressView(process.stderr);
   const client = await connect(config.socket);
+  // Before the request is on its way: from then on a ^C must reach the job.
+  const interrupt = onInterrupt(() => {
+    view?.clear();
+    if (!context.json) process.stderr.write(`hsm: stopping ${request.method === 'archive' ? 'after the current container' : 'as soon as what is under way is safe'}; ^C again to leave at once\n`);
+    started.cancel().catch(() => undefined);
+  });
   const started = client.start(
     request.method,
     { ...request.params, paths, verbose: request.verbose },
@@ -36,11 +42,6 @@ export async function transfer(context: Context, request: TransferRequest): Prom
       progress: (progress) => view?.update(progress),
     },
   );
-  const interrupt = onInterrupt(() => {
-    view?.clear();
-    if (!context.json) process.stderr.write(`hsm: stopping ${request.method === 'archive' ? 'after the current container' : 'as soon as what is under way is safe'}; ^C again to leave at once\n`);
-    started.cancel().catch(() => undefined);
-  });
   try {
     const sent = (await started.result) as Summary;
     const summary: Summary = { ...sent, summary: true, failed: sent.failed + missing };
