@@ -22,6 +22,8 @@ async function verify(context: Context, args: readonly string[], tape: string | 
   const paths = bytesOfArguments(args).map((path) => wirePath(existing(absolute(path))));
   const view = context.json || context.quiet ? null : new ProgressView(process.stderr);
   const client = await connect(context.config().socket);
+  // Before the request is on its way: from then on a ^C must reach the job.
+  const interrupt = onInterrupt(() => void started.cancel().catch(() => undefined));
   const started = client.start(
     'verify',
     { ...(tape === undefined ? {} : { tape }), ...(paths.length === 0 ? {} : { paths }) },
@@ -33,7 +35,6 @@ async function verify(context: Context, args: readonly string[], tape: string | 
       progress: (progress) => view?.update(progress),
     },
   );
-  const interrupt = onInterrupt(() => void started.cancel().catch(() => undefined));
   try {
     const { checked, damaged, interrupted } = (await started.result) as { checked: number; damaged: number; interrupted?: boolean };
     view?.clear();
