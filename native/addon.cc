@@ -1,5 +1,6 @@
 #include "crc32c.h"
 #include "digest.h"
+#include "directio.h"
 #include "errors.h"
 #include "evict.h"
 #include "extractor.h"
@@ -34,6 +35,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   hsm::InitWalk(env, exports);
   hsm::InitEvict(env, exports);
   hsm::InitDigest(env, exports);
+  hsm::InitDirectio(env, exports);
   hsm::InitPax(env, exports);
   hsm::InitPacker(env, exports);
   hsm::InitExtractor(env, exports);

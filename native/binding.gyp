@@ -29,6 +29,7 @@
         "traversal.cc",
         "evict.cc",
         "digest.cc",
+        "directio.cc",
         "pax.cc",
         "sha256.cc",
         "sparse.cc",

@@ -1,6 +1,9 @@
 /** The few file operations that a .tap needs, asynchronous and positional; tests put failing ones in their place. */
-import { open } from 'node:fs/promises';
-import type { FileHandle } from 'node:fs/promises';
+import { constants, type FileHandle, open } from 'node:fs/promises';
+import { errorCode } from '../errors.ts';
+import { native } from '../native/index.ts';
+import { BufferedTapFile } from './buffered-tap-file.ts';
+import { directUnit, DirectTapFile } from './direct-tap-file.ts';
 
 export interface TapFile {
   size(): Promise<number>;
@@ -14,67 +17,31 @@ export interface TapFile {
   close(): Promise<void>;
 }
 
+/** Past the page cache where the file system lets it. Errors: those of open(2). */
 export async function openTapFile(path: string, access: 'read' | 'write'): Promise<TapFile> {
-  return new NodeTapFile(await open(path, access === 'read' ? 'r' : 'r+'));
-}
-
-class NodeTapFile implements TapFile {
-  readonly #handle: FileHandle;
-
-  constructor(handle: FileHandle) {
-    this.#handle = handle;
-  }
-
-  async size(): Promise<number> {
-    return (await this.#handle.stat()).size;
-  }
-
-  async read(buffers: readonly Buffer[], offset: number): Promise<number> {
-    let rest: readonly Buffer[] = buffers;
-    let done = 0;
-    while (rest.length > 0) {
-      const { bytesRead } = await this.#handle.readv(rest, offset + done);
-      if (bytesRead === 0) break;
-      done += bytesRead;
-      rest = after(rest, bytesRead);
-    }
-    return done;
-  }
-
-  async write(buffers: readonly Buffer[], offset: number): Promise<void> {
-    let rest: readonly Buffer[] = buffers;
-    let done = 0;
-    while (rest.length > 0) {
-      const { bytesWritten } = await this.#handle.writev(rest, offset + done);
-      done += bytesWritten;
-      rest = after(rest, bytesWritten);
-    }
-  }
-
-  async truncate(size: number): Promise<void> {
-    await this.#handle.truncate(size);
-  }
-
-  async sync(): Promise<void> {
-    await this.#handle.datasync();
-  }
-
-  async close(): Promise<void> {
-    await this.#handle.close();
+  const flags = access === 'read' ? constants.O_RDONLY : constants.O_RDWR;
+  const handle = await open(path, flags);
+  try {
+    const direct = await openDirect(path, flags);
+    const buffered = new BufferedTapFile(handle);
+    return direct === null ? buffered : new DirectTapFile(buffered, direct);
+  } catch (error) {
+    await handle.close();
+    throw error;
   }
 }
 
-/** What is left of `buffers` when their first `done` bytes are dealt with. */
-function after(buffers: readonly Buffer[], done: number): Buffer[] {
-  const rest: Buffer[] = [];
-  let skip = done;
-  for (const buffer of buffers) {
-    if (skip >= buffer.length) {
-      skip -= buffer.length;
-      continue;
-    }
-    rest.push(skip === 0 ? buffer : buffer.subarray(skip));
-    skip = 0;
+/** Null where there is no O_DIRECT, or only one that asks for more than we give. */
+async function openDirect(path: string, flags: number): Promise<FileHandle | null> {
+  let handle: FileHandle;
+  try {
+    handle = await open(path, flags | constants.O_DIRECT);
+  } catch (error) {
+    if (errorCode(error) === 'EINVAL') return null;
+    throw error;
   }
-  return rest;
+  const wanted = native.directAlignment(handle.fd);
+  if (wanted !== null && directUnit % wanted.memory === 0 && directUnit % wanted.offset === 0) return handle;
+  await handle.close();
+  return null;
 }

@@ -346,6 +346,12 @@ export interface Native {
   // digest.cc: SHA-256 of a file's payload exactly as the packer would store it, with the statx before and after equal; null if it changed.
   payloadDigest(mountFd: number, path: RelPath): Promise<{ readonly sha256: Buffer; readonly stat: FileStat } | null>;
 
+  // directio.cc
+  /** Bytes that O_DIRECT asks memory and offsets to be a multiple of; null where the file system does not say (before Linux 6.1) or cannot. */
+  directAlignment(fd: number): { readonly memory: number; readonly offset: number } | null;
+  /** Page-aligned memory, zeroed. */
+  alignedBuffer(size: number): Buffer;
+
   // packer.cc, extractor.cc
   Packer: new (options: PackOptions) => Packer;
   Extractor: new (targets: readonly ExtractTarget[]) => Extractor;
