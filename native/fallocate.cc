@@ -20,6 +20,24 @@ void PunchHoleCall(const Napi::CallbackInfo& info) {
     ThrowErrno(info.Env(), -error, "fallocate");
 }
 
+// dataRange(fd): {data, hole}
+Napi::Value DataRange(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const int fd = FdArg(info, 0);
+  off_t data = lseek(fd, 0, SEEK_DATA);
+  if (data < 0 && errno == ENXIO)
+    data = -1;
+  else
+    CheckErrno(env, data < 0 ? -1 : 0, "lseek");
+  // ENXIO: an empty file.
+  const off_t hole = lseek(fd, 0, SEEK_HOLE);
+  CheckErrno(env, hole < 0 && errno != ENXIO ? -1 : 0, "lseek");
+  Napi::Object range = Napi::Object::New(env);
+  range.Set("data", Napi::Number::New(env, static_cast<double>(data)));
+  range.Set("hole", Napi::Number::New(env, static_cast<double>(hole < 0 ? 0 : hole)));
+  return range;
+}
+
 // setTimes(fd, atimeNs, mtimeNs)
 void SetTimes(const Napi::CallbackInfo& info) {
   const timespec times[2] = {TimeOfNs(BigIntArg(info, 1)), TimeOfNs(BigIntArg(info, 2))};
@@ -65,6 +83,7 @@ int RestoreTimes(int fd, const struct statx& status) {
 
 void InitFallocate(Napi::Env env, Napi::Object exports) {
   exports.Set("punchHole", Napi::Function::New(env, PunchHoleCall, "punchHole"));
+  exports.Set("dataRange", Napi::Function::New(env, DataRange, "dataRange"));
   exports.Set("setTimes", Napi::Function::New(env, SetTimes, "setTimes"));
   exports.Set("syncfs", Napi::Function::New(env, SyncfsCall, "syncfs"));
 }

@@ -311,6 +311,8 @@ export interface Native {
 
   // fallocate.cc
   punchHole(fd: number, offset: number, length: number): void;
+  /** lseek(2): offsets of the first data (-1: there is none) and of the first hole (the end of the file counts as one). Moves the fd's position. */
+  dataRange(fd: number): { readonly data: number; readonly hole: number };
   /** futimens(2). */
   setTimes(fd: number, atimeNs: bigint, mtimeNs: bigint): void;
   syncfs(fd: number): Promise<void>;

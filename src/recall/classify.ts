@@ -11,7 +11,9 @@ export type Verdict =
   | { readonly kind: 'refuse'; readonly errno: DenialErrno; readonly reason: string };
 
 export interface Inode {
-  readonly stat: Pick<FileStat, 'size' | 'blocks'>;
+  readonly stat: Pick<FileStat, 'size' | 'mtimeNs'>;
+  /** Offsets of its first data (-1: none) and first hole. Blocks do not tell: large attributes of a stub take some, too. */
+  readonly range: { readonly data: number; readonly hole: number };
   /** Hash of its file handle. */
   readonly handleHash: number;
   /** Value of the xattr, null when there is none. */
@@ -19,21 +21,23 @@ export interface Inode {
 }
 
 /** Never says 'resident' of an inode whose bytes could be zeros in place of data: when in doubt, refuse. */
-export function classify({ stat, handleHash, bytes }: Inode): Verdict {
+export function classify({ stat, range, handleHash, bytes }: Inode): Verdict {
   if (bytes === null) return { kind: 'resident', dropRecord: false, reason: 'no record' };
   if (stat.size === 0) return { kind: 'resident', dropRecord: true, reason: 'emptied' };
-  const hollow = stat.blocks === 0;
+  const hollow = range.data === -1;
+  const holes = range.hole < stat.size;
   const record = decodeStubRecord(bytes);
   if (record === null) {
-    return hollow
+    return holes
       ? { kind: 'refuse', errno: 'EIO', reason: 'its record is damaged' }
       : { kind: 'resident', dropRecord: true, reason: 'a damaged record on real data' };
   }
   const own = record.handleHash === handleHash;
   if (record.size === stat.size && (own || hollow)) return { kind: 'stub', own, bytes, record };
-  // A stub of ours that was cut or written to while nothing guarded it: where it has no blocks, data is missing.
-  const holes = own && stat.blocks * 512 < stat.size;
-  if (hollow || holes) return { kind: 'refuse', errno: 'EIO', reason: `its size is ${stat.size}, its record says ${record.size}` };
+  // A stub of ours that was cut or written to while nothing guarded it: where it has a hole, data is missing.
+  if (hollow || (own && holes)) return { kind: 'refuse', errno: 'EIO', reason: `its size is ${stat.size}, its record says ${record.size}` };
+  // A recall sets the mtime last: a copy that keeps mtimes is a whole sparse file then, anything else maybe a snapshot of half a recall.
+  if (holes && record.size === stat.size && record.mtimeNs !== stat.mtimeNs) return { kind: 'refuse', errno: 'EIO', reason: 'it may be a copy of a recall that was under way' };
   return { kind: 'resident', dropRecord: true, reason: own ? 'changed while nothing guarded it' : 'a copy that carries another file\'s record' };
 }
 
@@ -41,6 +45,7 @@ export function classify({ stat, handleHash, bytes }: Inode): Verdict {
 export function readInode(fd: number): Inode & { readonly stat: FileStat } {
   return {
     stat: native.statx(fd, ''),
+    range: native.dataRange(fd),
     handleHash: native.handleHash(native.fileHandle(fd, '')),
     bytes: native.getxattr(fd, stubXattr),
   };
