@@ -50,6 +50,27 @@
       "include_dirs!": ["<(node_root_dir)/include/node"],
       "sources": ["keeper/main.cc", "keeper/group.cc", "keeper/pending.cc", "keeper/readers.cc", "keeper/worker.cc", "keeper/denier.cc"],
       "ldflags": ["-pthread"]
+    },
+    {
+      "target_name": "hsm-access",
+      "type": "executable",
+      "include_dirs!": ["<(node_root_dir)/include/node"],
+      "sources": [
+        "access/main.cc",
+        "access/reading.cc",
+        "access/opening.cc",
+        "access/mapping.cc",
+        "access/queueing.cc",
+        "access/writing.cc",
+        "access/cloning.cc"
+      ],
+      "libraries": ["-ldl"]
+    },
+    {
+      "target_name": "hsm-access-library",
+      "type": "loadable_module",
+      "include_dirs!": ["<(node_root_dir)/include/node"],
+      "sources": ["access/library.cc"]
     }
   ]
 }
