@@ -40,6 +40,12 @@ interface Slice {
   readonly counts: Map<FileState, number>;
 }
 
+/** Rows that one statement takes in: half the time of as many statements. */
+const groupRows = 32;
+
+type Values = (number | bigint | StoredName)[];
+type GroupStatement<Named> = Statement<[values: Values, named: Named]>;
+
 type FileValues = [ctimeNs: bigint, handleHash: number, object: number, directory: number, name: StoredName, filesystem: number, ino: number];
 
 export class Archive {
@@ -50,10 +56,13 @@ export class Archive {
   readonly #old: OldVersions;
   readonly #nextNumber: Statement<[], number>;
   readonly #addObject: Statement<[number, Buffer, number, bigint, Buffer, number, number]>;
+  readonly #addObjectGroup: GroupStatement<{ ids: Buffer; sha256: Buffer; filesystem: number }>;
   readonly #object: Statement<[Buffer], KnownObject>;
   readonly #own: Statement<[number, number, number]>;
   readonly #addCopy: Statement<[number, number, number, number]>;
+  readonly #addCopyGroup: GroupStatement<{ container: number }>;
   readonly #addFile: Statement<FileValues>;
+  readonly #addFileGroup: GroupStatement<{ filesystem: number }>;
   readonly #replaceFile: Statement<FileValues>;
   readonly #present: Statement<[number, number], Present>;
   readonly #setState: Statement<[number, bigint, number, number]>;
@@ -68,13 +77,22 @@ export class Archive {
     this.#addObject = db.prepare(
       'INSERT INTO objects (n, id, size, mtime_ns, sha256, filesystem, ino) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING',
     );
+    this.#addObjectGroup = db.prepare(
+      `INSERT INTO objects (n, id, size, mtime_ns, sha256, filesystem, ino)
+       VALUES ${group((i) => `(?, substr(@ids, ${16 * i + 1}, 16), ?, ?, substr(@sha256, ${32 * i + 1}, 32), @filesystem, ?)`)} ON CONFLICT (id) DO NOTHING`,
+    );
     this.#object = db.prepare('SELECT n, size, sha256, filesystem, ino FROM objects WHERE id = ?');
     this.#own = db.prepare('UPDATE objects SET filesystem = ?, ino = ? WHERE n = ?');
     this.#addCopy = db.prepare('INSERT INTO copies (object, container, offset, length) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING');
+    this.#addCopyGroup = db.prepare(`INSERT INTO copies (object, container, offset, length) VALUES ${group(() => '(?, @container, ?, ?)')} ON CONFLICT DO NOTHING`);
     const archived = fileStateCodes.archived;
     this.#addFile = db.prepare(
       `INSERT INTO files (state, ctime_ns, handle_hash, object, directory, name, filesystem, ino) VALUES (${archived}, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT DO NOTHING`,
+    );
+    this.#addFileGroup = db.prepare(
+      `INSERT INTO files (state, ctime_ns, handle_hash, object, directory, name, filesystem, ino)
+       VALUES ${group(() => `(${archived}, ?, ?, ?, ?, ?, @filesystem, ?)`)} ON CONFLICT DO NOTHING`,
     );
     this.#replaceFile = db.prepare(
       `UPDATE files SET state = ${archived}, ctime_ns = ?, handle_hash = ?, object = ?, directory = ?, name = ? WHERE filesystem = ? AND ino = ?`,
@@ -105,20 +123,45 @@ export class Archive {
     this.#counts.apply(members.filesystem, slice.counts);
   }
 
-  #addObjects({ members, from, order, numbers, fresh }: Slice): void {
+  #addObjects(slice: Slice): void {
+    const { members, from, order, numbers, fresh } = slice;
     let next = this.#nextNumber.get() ?? 1;
-    for (const i of order) {
-      const id = idAt(members, i);
-      const sha256 = members.sha256.subarray(i * 32, i * 32 + 32);
-      const size = at(members.size, i);
-      const { changes } = this.#addObject.run(next, id, size, bigAt(members.mtimeNs, i), sha256, members.filesystem, at(members.ino, i));
-      if (changes === 1) {
-        fresh[i - from] = 1;
-        numbers[i - from] = next;
-        next += 1;
-      } else {
-        numbers[i - from] = this.#sameObject(id, size, sha256);
+    for (const rows of groupsOf(order)) {
+      if (rows.length === groupRows) {
+        this.#addObjectsAtOnce(slice, rows, next);
+        next += groupRows;
+        continue;
       }
+      for (const i of rows) {
+        const id = idAt(members, i);
+        const sha256 = members.sha256.subarray(i * 32, i * 32 + 32);
+        const size = at(members.size, i);
+        const { changes } = this.#addObject.run(next, id, size, bigAt(members.mtimeNs, i), sha256, members.filesystem, at(members.ino, i));
+        fresh[i - from] = changes;
+        numbers[i - from] = changes === 1 ? next : this.#sameObject(id, size, sha256);
+        next += changes;
+      }
+    }
+  }
+
+  /** Numbers from `first` on; those of objects that are here already stay unused. */
+  #addObjectsAtOnce({ members, from, numbers, fresh }: Slice, rows: readonly number[], first: number): void {
+    const ids = Buffer.allocUnsafe(groupRows * 16);
+    const sha256 = Buffer.allocUnsafe(groupRows * 32);
+    const values: Values = [];
+    for (const [place, i] of rows.entries()) {
+      members.objectIds.copy(ids, place * 16, i * 16, i * 16 + 16);
+      members.sha256.copy(sha256, place * 32, i * 32, i * 32 + 32);
+      values.push(first + place, at(members.size, i), bigAt(members.mtimeNs, i), at(members.ino, i));
+      numbers[i - from] = first + place;
+      fresh[i - from] = 1;
+    }
+    const { changes } = this.#addObjectGroup.run(values, { ids, sha256, filesystem: members.filesystem });
+    if (changes === groupRows) return;
+    for (const i of rows) {
+      const known = this.#sameObject(idAt(members, i), at(members.size, i), members.sha256.subarray(i * 32, i * 32 + 32));
+      fresh[i - from] = known === numbers[i - from] ? 1 : 0;
+      numbers[i - from] = known;
     }
   }
 
@@ -128,20 +171,35 @@ export class Archive {
     throw new HsmError('BAD_OBJECT', `object ${id.toString('hex')} is in the catalogue with other content`);
   }
 
-  #addCopies({ members, from, order, numbers, fresh, usage }: Slice, containers: readonly number[]): void {
+  #addCopies(slice: Slice, containers: readonly number[]): void {
+    const { members, from, order, numbers, usage } = slice;
     for (const container of containers) {
-      let live = 0;
-      let objects = 0;
-      for (const i of order) {
-        const length = at(members.length, i);
-        const { changes } = this.#addCopy.run(at(numbers, i - from), container, at(members.offset, i), length);
-        if (changes === 0) continue;
-        objects += 1;
-        // A fresh object's file is about to need it; for the others #addFile knows.
-        if (fresh[i - from] === 1 || this.#isNeeded(at(numbers, i - from), members, i)) live += length;
+      for (const rows of groupsOf(order)) {
+        if (isFreshGroup(slice, rows)) {
+          const values: Values = [];
+          let live = 0;
+          for (const i of rows) {
+            values.push(at(numbers, i - from), at(members.offset, i), at(members.length, i));
+            live += at(members.length, i);
+          }
+          const { changes } = this.#addCopyGroup.run(values, { container });
+          // None when the container is named twice.
+          if (changes === groupRows) note(usage, container, live, groupRows);
+        } else {
+          for (const i of rows) this.#addOneCopy(slice, i, container);
+        }
       }
-      note(usage, container, live, objects);
     }
+  }
+
+  #addOneCopy({ members, from, numbers, fresh, usage }: Slice, i: number, container: number): void {
+    const object = at(numbers, i - from);
+    const length = at(members.length, i);
+    const { changes } = this.#addCopy.run(object, container, at(members.offset, i), length);
+    if (changes === 0) return;
+    // A fresh object's file is about to need it; for the others #addFiles knows.
+    const isLive = fresh[i - from] === 1 || this.#isNeeded(object, members, i);
+    note(usage, container, isLive ? length : 0, 1);
   }
 
   #isNeeded(object: number, members: ArchivedMembers, i: number): boolean {
@@ -153,28 +211,39 @@ export class Archive {
     const { members, from, numbers } = slice;
     const name = namesIn(members.names, members.nameEnd);
     const directoryIds = new Map<number, number>();
-    for (const i of slice.order.toSorted((a, b) => at(members.ino, a) - at(members.ino, b))) {
+    const valuesOf = (i: number): FileValues => {
       const dir = at(members.dir, i);
       const directory = directoryIds.get(dir) ?? this.#directories.idOf(members.filesystem, members.dirs[dir] ?? Buffer.alloc(0));
       directoryIds.set(dir, directory);
-      if (slice.fresh[i - from] === 0) this.#takeObject(slice, i);
-      const values: FileValues = [
-        bigAt(members.ctimeNs, i),
-        at(members.handleHash, i) | 0,
-        at(numbers, i - from),
-        directory,
-        name(i),
-        members.filesystem,
-        at(members.ino, i),
-      ];
-      const { changes } = this.#addFile.run(...values);
-      if (changes === 0) {
-        this.#meetFile(slice, i, values);
-        continue;
-      }
-      if (slice.fresh[i - from] === 0) this.#usage.turn(slice.usage, at(numbers, i - from), 1);
-      noteMove(slice.counts, null, 'archived');
+      return [bigAt(members.ctimeNs, i), at(members.handleHash, i) | 0, at(numbers, i - from), directory, name(i), members.filesystem, at(members.ino, i)];
+    };
+    for (const rows of groupsOf(slice.order.toSorted((a, b) => at(members.ino, a) - at(members.ino, b)))) {
+      if (isFreshGroup(slice, rows)) this.#addFilesAtOnce(slice, rows, rows.map(valuesOf));
+      else for (const i of rows) this.#addOneFile(slice, i, valuesOf(i));
     }
+  }
+
+  #addFilesAtOnce(slice: Slice, rows: readonly number[], values: readonly FileValues[]): void {
+    const { filesystem } = slice.members;
+    const all: Values = [];
+    for (const [ctimeNs, handleHash, object, directory, name, , ino] of values) all.push(ctimeNs, handleHash, object, directory, name, ino);
+    const { changes } = this.#addFileGroup.run(all, { filesystem });
+    for (const [place, i] of rows.entries()) {
+      const [, , object, , , , ino] = values[place]!;
+      // A new object's number in the row tells that this is the row that was added just now.
+      if (changes === groupRows || this.#present.get(filesystem, ino)?.object === object) noteMove(slice.counts, null, 'archived');
+      else this.#meetFile(slice, i, values[place]!);
+    }
+  }
+
+  #addOneFile(slice: Slice, i: number, values: FileValues): void {
+    const { from, numbers } = slice;
+    const isFresh = slice.fresh[i - from] === 1;
+    if (!isFresh) this.#takeObject(slice, i);
+    const { changes } = this.#addFile.run(...values);
+    if (changes === 0) return this.#meetFile(slice, i, values);
+    if (!isFresh) this.#usage.turn(slice.usage, at(numbers, i - from), 1);
+    noteMove(slice.counts, null, 'archived');
   }
 
   /** An object that was here already becomes the present version of row i's file, unless another file's row names it still. */
@@ -222,6 +291,17 @@ function orderOfIds(ids: Buffer, from: number, to: number): readonly number[] {
   if (twice >= 0) throw new HsmError('BAD_OBJECT', `one object id was given to two files`);
   return order;
 }
+
+/** The SQL of a group's rows. */
+const group = (row: (i: number) => string): string => Array.from({ length: groupRows }, (_, i) => row(i)).join(', ');
+
+function groupsOf(rows: readonly number[]): number[][] {
+  const groups: number[][] = [];
+  for (let from = 0; from < rows.length; from += groupRows) groups.push(rows.slice(from, from + groupRows));
+  return groups;
+}
+
+const isFreshGroup = ({ fresh, from }: Slice, rows: readonly number[]): boolean => rows.length === groupRows && rows.every((i) => fresh[i - from] === 1);
 
 const idAt = (members: ArchivedMembers, i: number): Buffer => members.objectIds.subarray(i * 16, i * 16 + 16);
 
