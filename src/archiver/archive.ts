@@ -41,10 +41,10 @@ const windowContainers = 8;
 const patience = 5000;
 
 /** Rows that the catalogue takes in while no block waits. */
-const rowsATurn = 2000;
+const rowsATurn = 3000;
 
 /** Runs that are over sooner show no totals, ms. */
-const totalsAfter = 1000;
+const totalsAfter = 3000;
 
 /** Room for label, markers and index that a large file's volume must have beside it. */
 const spare = 8 * 2 ** 20;

@@ -42,6 +42,7 @@ export class Files {
   readonly #usage: Usage;
   readonly #old: OldVersions;
   readonly #byInode: Statement<[number, number], RawFile>;
+  readonly #nextInode: Statement<[number, number], number>;
   readonly #place: Statement<[number, number], { directory: number; name: StoredName }>;
   readonly #present: Statement<[number, number], Present>;
   readonly #stateOf: Statement<[number, number], [state: number, object: number]>;
@@ -57,6 +58,7 @@ export class Files {
     this.#usage = parts.usage;
     this.#old = parts.old;
     this.#byInode = db.prepare<[number, number], RawFile>(`${select} WHERE f.filesystem = ${integer} AND f.ino = ${integer}`).raw().safeIntegers();
+    this.#nextInode = db.prepare<[number, number], number>('SELECT ino FROM files WHERE filesystem = ? AND ino > ? ORDER BY ino LIMIT 1').pluck();
     this.#place = db.prepare('SELECT directory, name FROM files WHERE filesystem = ? AND ino = ?');
     this.#present = db.prepare('SELECT state, object, directory, name FROM files WHERE filesystem = ? AND ino = ?');
     this.#stateOf = db.prepare<[number, number], [state: number, object: number]>('SELECT state, object FROM files WHERE filesystem = ? AND ino = ?').raw();
@@ -80,6 +82,21 @@ export class Files {
   get(filesystem: number, ino: number): FileRow | undefined {
     const raw = this.#byInode.get(filesystem, ino);
     return raw === undefined ? undefined : fileRow(filesystem, raw);
+  }
+
+  /** In the order of `inos`. Where a stretch of inodes is not known, as before a first archive run, that is found out once, not for each. */
+  getMany(filesystem: number, inos: readonly number[]): (FileRow | undefined)[] {
+    let after = 0;
+    let before = 0;
+    return inos.map((ino) => {
+      if (ino > after && ino < before) return undefined;
+      const file = this.get(filesystem, ino);
+      if (file === undefined) {
+        after = ino;
+        before = this.#nextInode.get(filesystem, ino) ?? Infinity;
+      }
+      return file;
+    });
   }
 
   pathOf(filesystem: number, ino: number): Buffer | undefined {

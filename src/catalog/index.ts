@@ -51,7 +51,7 @@ export function openCatalog(path: string, options: CatalogOptions = {}): Catalog
 
 function assemble(db: Database, path: string, options: CatalogOptions): Catalog {
   const now = options.now ?? Date.now;
-  const sliceRows = options.sliceRows ?? 2000;
+  const sliceRows = options.sliceRows ?? 3000;
   const directories = new Directories(db);
   const reader = new Reader(db, path, sliceRows);
   const writer = new Writer(db, path, () => directories.forget());
@@ -85,7 +85,7 @@ function assemble(db: Database, path: string, options: CatalogOptions): Catalog 
     markVerified: (ids) => write(() => containers.markVerified(ids)),
 
     addArchived: (ids, members) => writer.writeSlices(members.count, sliceRows, (from, to) => archive.add(ids, members, from, to)),
-    filesByInode: (filesystem, inos) => reader.readSlices(inos, (slice) => slice.map((ino) => files.get(filesystem, ino))),
+    filesByInode: (filesystem, inos) => reader.readSlices(inos, (slice) => files.getMany(filesystem, slice)),
     object: (id) => read(() => objects.get(id)),
     objects: (ids) =>
       reader.readSlices(ids, (slice) => {

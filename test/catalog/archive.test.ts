@@ -1,5 +1,8 @@
 import test from 'ava';
-import { addContainer, membersOf, objectId, prepare, temporaryCatalog } from '../fixtures/catalogue.ts';
+import type { ExecutionContext } from 'ava';
+import type { Catalog } from '../../src/catalog/model.ts';
+import { addContainer, membersOf, objectId, prepare, temporaryCatalog, type MemberFake } from '../fixtures/catalogue.ts';
+import { seededRandom } from '../fixtures/random.ts';
 
 test('an archived file comes back by inode, by object and by path, with every value', async (t) => {
   const { catalog } = temporaryCatalog(t);
@@ -41,6 +44,19 @@ test('what is unknown is undefined, in its place', async (t) => {
   const objects = await catalog.objects([objectId(9), objectId(7)]);
   t.deepEqual(objects.map((object) => object?.id), [undefined, objectId(7)]);
   t.is(await catalog.pathOf(filesystem, 6), undefined);
+});
+
+test('inodes are found in any order, between stretches of unknown ones', async (t) => {
+  const { catalog } = temporaryCatalog(t, { sliceRows: 50 });
+  const { filesystem, containers } = await prepare(catalog);
+  const other = await catalog.addFilesystem({ path: '/other', type: 'xfs', uuid: '11111111-2222-3333-4444-666666666666' });
+  const known = new Set([3, 4, 90, 91, 92, 200, 201, 280]);
+  await catalog.addArchived(containers, membersOf(filesystem, [...known].map((ino) => ({ ino }))));
+  const random = seededRandom(5);
+  const inos = Array.from({ length: 1000 }, () => Math.floor(random() * 300));
+  const rows = await catalog.filesByInode(filesystem, inos);
+  t.deepEqual(rows.map((row) => row?.ino), inos.map((ino) => (known.has(ino) ? ino : undefined)));
+  t.true((await catalog.filesByInode(other.id, inos)).every((row) => row === undefined));
 });
 
 test('names that are not UTF-8, or only look so when joined, come back byte for byte', async (t) => {
@@ -170,3 +186,55 @@ test('directories made in a slice that was undone are not remembered', async (t)
   t.deepEqual(await catalog.pathOf(filesystem, 4), Buffer.from('other/x'));
   t.deepEqual(await catalog.check(), []);
 });
+
+test('many files at once leave the same catalogue as one at a time, whatever of them is known already', async (t) => {
+  const seed = Number(process.env['HSM_TEST_SEED'] ?? Date.now() % 2 ** 31);
+  t.log(`HSM_TEST_SEED=${seed}`);
+  const random = seededRandom(seed);
+  const together = await emptyCatalogue(t);
+  const apart = await emptyCatalogue(t);
+  const versions = new Map<number, number>();
+  for (let step = 0; step < 12; step += 1) {
+    const known = random();
+    const changed = random();
+    const files: MemberFake[] = [];
+    for (let ino = 1; ino <= 400; ino += 1) {
+      if (random() < 0.3) continue;
+      const version = versions.get(ino);
+      if (version !== undefined && random() > known) continue;
+      const next = version === undefined ? 0 : random() < changed ? version + 1 : version;
+      versions.set(ino, next);
+      files.push({ ino, version: next, offset: ino * 10_000, path: `d${ino % 7}/file-${ino}` });
+    }
+    const containers = random() < 0.3 ? [0, 1] : [step % 2];
+    await together.catalog.addArchived(together.idsOf(containers), membersOf(together.filesystem, files));
+    for (const file of files) await apart.catalog.addArchived(apart.idsOf(containers), membersOf(apart.filesystem, [file]));
+    t.deepEqual(await together.content(), await apart.content(), `step ${step}`);
+  }
+  t.deepEqual(await together.catalog.check(), []);
+});
+
+test('an inode that is there twice keeps the later object', async (t) => {
+  const { catalog } = temporaryCatalog(t);
+  const { filesystem, containers } = await prepare(catalog);
+  const files = Array.from({ length: 64 }, (_, i): MemberFake => ({ ino: 1 + (i % 60), version: Math.floor(i / 60), offset: i * 10_000 }));
+  await catalog.addArchived(containers, membersOf(filesystem, files));
+  const rows = await catalog.filesByInode(filesystem, [1, 4, 5]);
+  t.deepEqual(rows.map((row) => row?.object), [objectId(1, 1), objectId(4, 1), objectId(5, 0)]);
+  t.is((await catalog.countStates(filesystem)).archived, 60);
+  t.deepEqual(await catalog.check(), []);
+});
+
+/** Two volumes, and all that a test can see of 400 inodes. */
+async function emptyCatalogue(t: ExecutionContext): Promise<{ catalog: Catalog; filesystem: number; idsOf: (numbers: readonly number[]) => number[]; content: () => Promise<unknown> }> {
+  const { catalog } = temporaryCatalog(t, { now: () => 0 });
+  const { filesystem, containers } = await prepare(catalog, ['TAPE01L9', 'TAPE02L9']);
+  const inos = Array.from({ length: 402 }, (_, ino) => ino);
+  const content = async (): Promise<unknown> => {
+    const files = await catalog.filesByInode(filesystem, inos);
+    const paths = await Promise.all(inos.map((ino) => catalog.pathOf(filesystem, ino)));
+    const objects = await catalog.objects(inos.flatMap((ino) => [0, 1, 2, 3, 4, 5].map((version) => objectId(ino, version))));
+    return { files, paths, objects, usage: await catalog.volumeUsage(), states: await catalog.countStates(filesystem) };
+  };
+  return { catalog, filesystem, idsOf: (numbers) => numbers.map((number) => containers[number]!), content };
+}
