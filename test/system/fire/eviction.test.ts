@@ -12,12 +12,12 @@ import { testing } from '../../fixtures/testing.ts';
 const realTest = kernelTest(test);
 const wanted = Number(process.env['FIRE_CYCLES'] ?? 600);
 const limitS = 120 + Math.ceil(wanted / 10);
-const fire = { files: 32, users: 'rrrrrrwwtmm', paceMs: 10, limitS } as const;
+const fire = { files: 32, users: 'rrrrrrwwtmm', paceMs: 25, limitS } as const;
 
 for (const type of filesystemTypes) {
   realTest(`on ${type} users of files that are archived, released and recalled all the while never see a wrong byte`, async (t) => {
     t.timeout((limitS + 120) * 1000);
-    const hsm = await managed(t, type, { sizeMiB: 512, init: ['--capacity', '64G', '--cartridges', '2'] });
+    const hsm = await managed(t, type, { sizeMiB: 512, init: ['--capacity', '64G', '--cartridges', '2'], daemonLimitMs: (limitS + 100) * 1000 });
     const folder = join(hsm.mount, 'fire');
     const users = await startFire(t, { mount: hsm.mount, folder: 'fire' }, fire);
     const deadline = Date.now() + limitS * 1000;

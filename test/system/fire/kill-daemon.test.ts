@@ -44,7 +44,7 @@ type Kill = (pid: number, n: number, client: Client) => Promise<void>;
 async function underFire(t: ExecutionContext, type: FilesystemType, { count, ageMs = 0, env = {} }: Plan, kill: Kill): Promise<void> {
   const limitS = 120 + 8 * count;
   t.timeout((limitS + 200) * 1000);
-  const hsm = await managed(t, type, { sizeMiB: 512, init: ['--capacity', '64G', '--cartridges', '2'], env });
+  const hsm = await managed(t, type, { sizeMiB: 512, init: ['--capacity', '64G', '--cartridges', '2'], env, daemonLimitMs: (limitS + 100) * 1000 });
   const users = await startFire(t, { mount: hsm.mount, folder: 'fire' }, { files: 32, users: 'rrrrrrrrrwtm', paceMs: 10, limitS });
   let done = false;
   const socket = join(hsm.folder, 'state', 'hsm.sock');
