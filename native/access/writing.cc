@@ -83,6 +83,16 @@ void Allocate(const char* file, int mode, int64_t offset, int64_t length) {
     FailOrUnavailable("fallocate");
 }
 
+// Only filesystems with blocks of 4 KiB or less can shift by as much.
+void Shift(const Target& target, int mode) {
+  const int fd = Open(target.file, O_RDWR);
+  if (fallocate(fd, mode, 4096, 4096) == 0)
+    return;
+  if (errno == EINVAL)
+    errno = EOPNOTSUPP;
+  FailOrUnavailable("fallocate");
+}
+
 void Extend(const Target& target) {
   Allocate(target.file, 0, 0, SizeOfPath(target.file) + kPatchOffset);
 }

@@ -5,6 +5,9 @@ import type { AccessCase } from './case.ts';
 type Tool = Omit<AccessCase, 'family' | 'name'> | string;
 
 const copied = (command: string): string => `${command} "$FILE" "$OUT/copy"; cat "$OUT/copy"`;
+const unmoved = 'the kernel defragments no file whose reads may have to wait for its data';
+/** xfs may be made without. */
+const canReflink = ': > "$FOLDER/a"; cp --reflink=always "$FOLDER/a" "$FOLDER/b" || exit 77';
 const sparse = (command: string): Tool => ({ content: 'sparse', script: copied(command) });
 const nothing = () => '';
 const upper = (content: Buffer): string => content.toString().replaceAll('tape', 'TAPE');
@@ -20,7 +23,12 @@ const copying: Readonly<Record<string, Tool>> = {
   'cp --sparse=never': sparse('cp --sparse=never'),
   'cp --reflink=auto': 'cp --reflink=auto "$FILE" "$OTHER"; cat "$OTHER"',
   'cp --reflink=never': 'cp --reflink=never "$FILE" "$OTHER"; cat "$OTHER"',
-  'cp --reflink=always': { types: ['xfs', 'btrfs'], script: 'cp --reflink=always "$FILE" "$OTHER"; cat "$OTHER"' },
+  'cp --reflink=always': { types: ['xfs', 'btrfs'], script: `${canReflink}; cp --reflink=always "$FILE" "$OTHER"; cat "$OTHER"` },
+  'cp --reflink=always into a subvolume': {
+    types: ['btrfs'],
+    needs: ['btrfs'],
+    script: 'btrfs subvolume create sub > "$OUT/log"; cp -a --reflink=always "$FILE" sub/copy; cat sub/copy',
+  },
   'cp -a': copied('cp -a'),
   'cp -a, same filesystem': { content: 'sparse', script: 'cp -a "$FILE" "$OTHER"; cat "$OTHER"' },
   'cp -l': 'cp -l "$FILE" "$OTHER"; cat "$OTHER"',
@@ -73,6 +81,9 @@ const working: Readonly<Record<string, Tool>> = {
     recalls: false,
     leaves: null,
   },
+  'filefrag and lsattr': { needs: ['filefrag', 'lsattr'], script: 'filefrag "$FILE" > "$OUT/log"; lsattr "$FILE" >> "$OUT/log"; cat "$FILE"' },
+  'btrfs defragment': { types: ['btrfs'], needs: ['btrfs'], script: 'btrfs filesystem defragment -f "$FILE" > "$OUT/log"; cat "$FILE"', refused: unmoved },
+  'chown, setfacl': { needs: ['setfacl'], script: 'chown "$OWNER" "$FILE"; setfacl -m u:12345:r "$FILE"; cat "$FILE"' },
   'chmod, touch, setfattr': { needs: ['setfattr'], script: 'chmod 600 "$FILE"; touch -d 2001-01-01 "$FILE"; setfattr -n user.test -v 1 "$FILE"; cat "$FILE"' },
 };
 
