@@ -1,9 +1,9 @@
 /**
  * The daemon's start and memory against the number of files in its catalogue. Goals: `ready` within 250 ms of node's start, RSS <= 75 MB
- * when idle and the same for 1,000 and 1,000,000 files. usage: node bench/daemon.ts      (after npm run build)
+ * when idle and the same for 1,000 and 1,000,000 files; and what is left of the memory that jobs over 100,000 files took. usage: node bench/daemon.ts      (after npm run build)
  */
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openCatalog } from '../src/catalog/index.ts';
@@ -34,8 +34,28 @@ try {
     const ready = median(starts);
     console.log(`${files} files: RSS of the daemon ${rss(daemon.pid)} MB, of the keeper ${rss(keeper.pid)} MB; ready after ${ready.toFixed(0)} ms, ${(ready - node).toFixed(0)} ms after an empty node (${node.toFixed(0)} ms) has run`);
   }
+  await jobs(100_000);
 } finally {
   for (const down of teardowns) await down();
+}
+
+/** RSS after an archive run, a release and a recall of small files. */
+async function jobs(files: number): Promise<void> {
+  const hsm = await managed({ teardown: (down) => void teardowns.unshift(down) }, 'ext4', { sizeMiB: 4000 });
+  const source = join(hsm.mount, 'files');
+  for (let index = 0; index < files; index += 1) {
+    const folder = join(source, `d${Math.floor(index / 500)}`);
+    if (index % 500 === 0) mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, `file-${index}.dat`), Buffer.alloc(4096, index));
+  }
+  execFileSync('find', [source, '-type', 'f', '-exec', 'touch', '-d', '2012-01-01', '{}', '+'], { timeout: 300_000 });
+  execFileSync('sync', { timeout: 300_000 });
+  const { pid } = (await hsm.status()).daemon;
+  for (const words of [['archive', '--older-than', '4y', '--keep-data'], ['release'], ['recall']]) {
+    await hsm.json(...words, source);
+    await sleep(3000);
+    console.log(`after ${words[0]} of ${files} files: RSS of the daemon ${rss(pid)} MB`);
+  }
 }
 
 function timed(work: () => unknown): number {

@@ -68,4 +68,6 @@ function makeFiles(root: string): void {
 function rewrite(root: string, round: number): void {
   for (let index = 0; index < files; index += 1) writeFileSync(join(root, `d${Math.floor(index / 500)}`, `file-${index}.dat`), Buffer.alloc(4096, index + round + 1));
   execFileSync('find', [root, '-type', 'f', '-exec', 'touch', '-d', '2012-01-01', '{}', '+'], { timeout: 300_000 });
+  // Cold files are not dirty.
+  execFileSync('sync', { timeout: 300_000 });
 }

@@ -9,6 +9,7 @@
 #include "fdchannel.h"
 #include "handle.h"
 #include "lease.h"
+#include "memory.h"
 #include "mount.h"
 #include "packer.h"
 #include "pax.h"
@@ -36,6 +37,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   hsm::InitEvict(env, exports);
   hsm::InitDigest(env, exports);
   hsm::InitDirectio(env, exports);
+  hsm::InitMemory(env, exports);
   hsm::InitPax(env, exports);
   hsm::InitPacker(env, exports);
   hsm::InitExtractor(env, exports);

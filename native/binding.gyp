@@ -30,6 +30,7 @@
         "evict.cc",
         "digest.cc",
         "directio.cc",
+        "memory.cc",
         "pax.cc",
         "sha256.cc",
         "sparse.cc",

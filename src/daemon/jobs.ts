@@ -1,6 +1,7 @@
 /** Jobs: what operators asked for with archive, release, recall and verify. Those that write tape or release run one after the other. */
 import type { Catalog, JobKind, JobState } from '../catalog/model.ts';
 import { errorCode, HsmError } from '../errors.ts';
+import { freeMemory } from './free-memory.ts';
 import type { Call } from './server.ts';
 import type { Progress } from './protocol.ts';
 
@@ -70,6 +71,7 @@ export class Jobs {
     } finally {
       this.#all.delete(ended);
       this.#running.delete(id);
+      if (this.#running.size === 0 && !this.#stopping) void freeMemory();
     }
   }
 

@@ -354,6 +354,10 @@ export interface Native {
   /** Page-aligned memory, zeroed. */
   alignedBuffer(size: number): Buffer;
 
+  // memory.cc
+  /** malloc_trim(3): free memory goes back to the system. */
+  trimMemory(): Promise<void>;
+
   // packer.cc, extractor.cc
   Packer: new (options: PackOptions) => Packer;
   Extractor: new (targets: readonly ExtractTarget[]) => Extractor;
