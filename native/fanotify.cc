@@ -23,6 +23,12 @@ int MarkInode(int groupFd, int fd, unsigned flags, uint64_t mask) {
   return fanotify_mark(groupFd, flags, mask, AT_FDCWD, path) == 0 ? 0 : -errno;
 }
 
+// Kernels before 6.14 know no FAN_PRE_ACCESS; there the group asks at open only.
+int ChangeIgnoreMark(int groupFd, int fd, unsigned flags) {
+  const int error = MarkInode(groupFd, fd, flags | kIgnoreSurviving, kPermissionMask);
+  return error == -EINVAL ? MarkInode(groupFd, fd, flags | kIgnoreSurviving, FAN_OPEN_PERM) : error;
+}
+
 // ignoreMark(groupFd, fd, add): boolean
 Napi::Value IgnoreMark(const Napi::CallbackInfo& info) {
   const int group = FdArg(info, 0), fd = FdArg(info, 1);
@@ -107,12 +113,12 @@ void TestRespond(const Napi::CallbackInfo& info) {
 } // namespace
 
 int RemoveIgnoreMark(int groupFd, int fd) {
-  const int error = MarkInode(groupFd, fd, FAN_MARK_REMOVE | kIgnoreSurviving, kPermissionMask);
+  const int error = ChangeIgnoreMark(groupFd, fd, FAN_MARK_REMOVE);
   return error == 0 ? 1 : error == -ENOENT ? 0 : error;
 }
 
 int AddIgnoreMark(int groupFd, int fd) {
-  return MarkInode(groupFd, fd, FAN_MARK_ADD | FAN_MARK_EVICTABLE | kIgnoreSurviving, kPermissionMask);
+  return ChangeIgnoreMark(groupFd, fd, FAN_MARK_ADD | FAN_MARK_EVICTABLE);
 }
 
 void InitFanotify(Napi::Env env, Napi::Object exports) {

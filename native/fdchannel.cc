@@ -3,6 +3,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -291,6 +292,11 @@ Napi::Value PeerCredentials(const Napi::CallbackInfo& info) {
   return credentials;
 }
 
+// keepAcrossExec(fd): Node marks the fds that it inherits close-on-exec
+void KeepAcrossExec(const Napi::CallbackInfo& info) {
+  CheckErrno(info.Env(), fcntl(FdArg(info, 0), F_SETFD, 0), "fcntl");
+}
+
 // Test only: closeFd(fd). Worker threads, in which AVA runs tests, warn when fs.close() closes what fs.open()
 // did not open.
 void CloseFd(const Napi::CallbackInfo& info) {
@@ -301,6 +307,7 @@ void CloseFd(const Napi::CallbackInfo& info) {
 
 void InitFdchannel(Napi::Env env, Napi::Object exports) {
   exports.Set("socketpair", Napi::Function::New(env, Socketpair, "socketpair"));
+  exports.Set("keepAcrossExec", Napi::Function::New(env, KeepAcrossExec, "keepAcrossExec"));
   exports.Set("peerCredentials", Napi::Function::New(env, PeerCredentials, "peerCredentials"));
   exports.Get("testing").As<Napi::Object>().Set("closeFd", Napi::Function::New(env, CloseFd, "closeFd"));
   exports.Set("FdChannel",

@@ -28,6 +28,8 @@ export interface Config {
     readonly batchWindowMs: number;
     /** Seconds after which waiters get EAGAIN; 0: never. */
     readonly timeoutS: number;
+    /** How the kernel opens the files of events: `auto` is `rdonly`, since `rdwr` refuses readers of read-only views. */
+    readonly eventFd: 'auto' | 'rdonly' | 'rdwr';
   };
 }
 
@@ -82,6 +84,7 @@ export function loadConfig(file: string): Config {
     recall: {
       batchWindowMs: recall.number('batch_window_ms', 20),
       timeoutS: recall.number('timeout_s', 0),
+      eventFd: recall.choice('event_fd', ['auto', 'rdonly', 'rdwr'], 'auto'),
     },
   };
   for (const each of [reader, library, archive, recall]) each.refuseUnknown();

@@ -21,7 +21,7 @@ test('a config that names only filesystems has every default', (t) => {
     filesystems: ['/data'],
     library: { kind: 'virtual', path: '/var/lib/hsm/library', timing: 'none' },
     archive: { pools: ['default'], containerSize: 256 * 2 ** 20 },
-    recall: { batchWindowMs: 20, timeoutS: 0 },
+    recall: { batchWindowMs: 20, timeoutS: 0, eventFd: 'auto' },
   });
 });
 
@@ -41,6 +41,7 @@ container_size = "1G"
 [recall]
 batch_window_ms = 500
 timeout_s = 60
+event_fd = "rdwr"
 `,
   );
   t.deepEqual(loadConfig(file), {
@@ -50,7 +51,7 @@ timeout_s = 60
     filesystems: ['/a', '/b'],
     library: { kind: 'virtual', path: '/l', timing: 'lto9' },
     archive: { pools: ['one', 'two'], containerSize: 2 ** 30 },
-    recall: { batchWindowMs: 500, timeoutS: 60 },
+    recall: { batchWindowMs: 500, timeoutS: 60, eventFd: 'rdwr' },
   });
 });
 

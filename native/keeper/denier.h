@@ -5,16 +5,13 @@
 #include <vector>
 
 #include "group.h"
+#include "handover.h"
 #include "readers.h"
 
 namespace hsm {
 
-// Never returns to the caller's work: ends the process.
-[[noreturn]] void RunDenier(const std::string& socketPath, Group& group, Readers& readers,
-                            std::vector<Filesystem>& filesystems);
-
-// Asks a denier that listens on socketPath for its group. -1 when there is none. The denier has stopped
-// reading when this returns, and ends when `*connection` is closed.
-int TakeOverGroup(const std::string& socketPath, int* connection);
+// Returns when there is nothing left to deny.
+void RunDenier(const std::string& socketPath, const Holdings& holdings, Readers& readers,
+               std::vector<Filesystem>& filesystems);
 
 } // namespace hsm

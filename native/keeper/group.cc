@@ -7,11 +7,9 @@
 #include <cstring>
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <linux/stat.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #ifndef FS_IOC_GETFSUUID
@@ -37,28 +35,6 @@ std::string Failure(const std::string& what) {
   return what + ": " + std::strerror(errno);
 }
 
-// proc_pid_mountinfo(5): the line of this mount id has major:minor in its third field.
-uint64_t SuperDeviceOf(const char* path, uint64_t fallback) {
-  struct statx status;
-  if (statx(AT_FDCWD, path, 0, STATX_MNT_ID, &status) != 0 || (status.stx_mask & STATX_MNT_ID) == 0)
-    return fallback;
-  FILE* mounts = std::fopen("/proc/self/mountinfo", "re");
-  if (mounts == nullptr)
-    return fallback;
-  uint64_t found = fallback;
-  char* line = nullptr;
-  size_t room = 0;
-  while (getline(&line, &room, mounts) > 0) {
-    unsigned long long id;
-    unsigned major, minor;
-    if (std::sscanf(line, "%llu %*d %u:%u", &id, &major, &minor) == 3 && id == status.stx_mnt_id)
-      found = makedev(major, minor);
-  }
-  std::free(line);
-  std::fclose(mounts);
-  return found;
-}
-
 } // namespace
 
 std::string UuidOf(int fd) {
@@ -68,16 +44,60 @@ std::string UuidOf(int fd) {
   return std::string(reinterpret_cast<const char*>(uuid.uuid), std::min<size_t>(uuid.len, sizeof uuid.uuid));
 }
 
-std::string Group::Open() {
-  fd_ = fanotify_init(FAN_CLASS_PRE_CONTENT | FAN_CLOEXEC | FAN_UNLIMITED_QUEUE | FAN_UNLIMITED_MARKS |
-                          FAN_REPORT_FD_ERROR | FAN_REPORT_PIDFD,
-                      O_RDWR | O_LARGEFILE | O_CLOEXEC | O_NOATIME);
-  if (fd_ >= 0)
-    return "";
-  if (errno == EPERM)
-    return "fanotify_init: must be root";
-  return Failure(
-      "fanotify_init (pre-content events need Linux 6.14 with CONFIG_FANOTIFY_ACCESS_PERMISSIONS)");
+FileHandle HandleOf(int fd) {
+  FileHandle handle;
+  alignas(file_handle) char room[sizeof(file_handle) + FileHandle::kRoom];
+  auto* raw = reinterpret_cast<file_handle*>(room);
+  raw->handle_bytes = FileHandle::kRoom;
+  int mount;
+  if (name_to_handle_at(fd, "", raw, &mount, AT_EMPTY_PATH) == 0) {
+    handle.type = raw->handle_type;
+    handle.length = raw->handle_bytes;
+    std::memcpy(handle.bytes, raw->f_handle, raw->handle_bytes);
+  }
+  return handle;
+}
+
+int OpenByHandle(const std::vector<Filesystem>& filesystems, const StubEvent& event, int access) {
+  if (event.filesystem >= filesystems.size() || event.handle.length == 0) {
+    errno = ESTALE;
+    return -1;
+  }
+  alignas(file_handle) char room[sizeof(file_handle) + FileHandle::kRoom];
+  auto* raw = reinterpret_cast<file_handle*>(room);
+  raw->handle_type = event.handle.type;
+  raw->handle_bytes = event.handle.length;
+  std::memcpy(raw->f_handle, event.handle.bytes, event.handle.length);
+  const int fd = open_by_handle_at(filesystems[event.filesystem].rootFd, raw,
+                                   access | O_NONBLOCK | O_LARGEFILE | O_CLOEXEC | O_NOATIME);
+  if (fd >= 0)
+    fcntl(fd, F_SETFL, O_LARGEFILE | O_NOATIME);
+  return fd;
+}
+
+std::string Group::Open(int access) {
+  constexpr unsigned kNeeded =
+      FAN_CLASS_PRE_CONTENT | FAN_CLOEXEC | FAN_UNLIMITED_QUEUE | FAN_UNLIMITED_MARKS;
+  const auto flags = static_cast<unsigned>(access | O_LARGEFILE | O_CLOEXEC | O_NOATIME);
+  // Linux 6.14 has both of the others, 6.1 the pidfd.
+  for (const unsigned more : {FAN_REPORT_FD_ERROR | FAN_REPORT_PIDFD, FAN_REPORT_PIDFD + 0}) {
+    fd_ = fanotify_init(kNeeded | more, flags);
+    if (fd_ >= 0)
+      return "";
+    if (errno == EPERM)
+      return "fanotify_init: must be root";
+  }
+  return Failure("fanotify_init (needs Linux 6.1 with CONFIG_FANOTIFY_ACCESS_PERMISSIONS)");
+}
+
+int Group::Mark(unsigned flags, int dirFd, const char* path) {
+  int result = fanotify_mark(fd_, flags, mask_, dirFd, path);
+  if (result != 0 && errno == EINVAL && mask_ == kPermissionMask) {
+    result = fanotify_mark(fd_, flags, FAN_OPEN_PERM, dirFd, path);
+    if (result == 0)
+      mask_ = FAN_OPEN_PERM; // a kernel without FAN_PRE_ACCESS
+  }
+  return result;
 }
 
 std::string Group::Guard(Filesystem& filesystem) {
@@ -88,16 +108,13 @@ std::string Group::Guard(Filesystem& filesystem) {
     return filesystem.path +
            " is on the root filesystem: an event that nobody answers there would stop the whole machine";
   filesystem.device = self.st_dev;
-  filesystem.superDevice = SuperDeviceOf(filesystem.path.c_str(), self.st_dev);
-  if (fanotify_mark(fd_, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, kPermissionMask, AT_FDCWD,
-                    filesystem.path.c_str()) != 0)
+  if (Mark(FAN_MARK_ADD | FAN_MARK_FILESYSTEM, AT_FDCWD, filesystem.path.c_str()) != 0)
     return Failure("cannot guard " + filesystem.path);
   filesystem.treeFd = static_cast<int>(
       syscall(SYS_open_tree, AT_FDCWD, filesystem.path.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
   if (filesystem.treeFd < 0)
     return Failure("cannot make a private mount of " + filesystem.path);
-  if (fanotify_mark(fd_, FAN_MARK_ADD | FAN_MARK_MOUNT | kIgnoreSurviving, kPermissionMask, filesystem.treeFd,
-                    ".") != 0)
+  if (Mark(FAN_MARK_ADD | FAN_MARK_MOUNT | kIgnoreSurviving, filesystem.treeFd, ".") != 0)
     return Failure("cannot silence the private mount of " + filesystem.path);
   filesystem.rootFd = openat(filesystem.treeFd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (filesystem.rootFd < 0)
@@ -124,8 +141,7 @@ void Group::IgnoreInode(int eventFd) const {
   char path[32];
   std::snprintf(path, sizeof path, "/proc/self/fd/%d", eventFd);
   // A failure costs one more question for this inode, nothing else.
-  (void)fanotify_mark(fd_, FAN_MARK_ADD | FAN_MARK_EVICTABLE | kIgnoreSurviving, kPermissionMask, AT_FDCWD,
-                      path);
+  (void)fanotify_mark(fd_, FAN_MARK_ADD | FAN_MARK_EVICTABLE | kIgnoreSurviving, mask_, AT_FDCWD, path);
 }
 
 } // namespace hsm

@@ -3,14 +3,14 @@
 #include <string>
 #include <vector>
 
+#include "event.h"
 #include "fanotify_abi.h"
 
 namespace hsm {
 
 struct Filesystem {
   std::string path;
-  uint64_t device = 0;      // st_dev of its root
-  uint64_t superDevice = 0; // major:minor in /proc/self/mountinfo; btrfs shows another number there
+  uint64_t device = 0; // st_dev of its root
   std::string
       uuid; // FS_IOC_GETFSUUID, the same for all subvolumes of a btrfs; empty where the kernel has none
   int treeFd = -1; // detached private mount; its accesses raise no events
@@ -20,17 +20,26 @@ struct Filesystem {
 // The filesystem's UUID as bytes, or empty.
 std::string UuidOf(int fd);
 
+FileHandle HandleOf(int fd);
+
+// The event's file, opened in the private mount of its filesystem: no event is raised, whatever mount the
+// reader came through. O_NONBLOCK: a user's lease is EAGAIN. -1 and errno on failure.
+int OpenByHandle(const std::vector<Filesystem>& filesystems, const StubEvent& event, int access);
+
 class Group {
 public:
-  // Opens the group, or adopts one that another keeper hands over. Both return an error line, empty when all
-  // is well.
-  std::string Open();
+  // Opens the group, or adopts one that another keeper hands over. `access` of the events' fds: O_RDONLY, or
+  // O_RDWR, which the kernel cannot open for readers that come through a read-only mount. Returns an error
+  // line, empty when all is well.
+  std::string Open(int access);
   void Adopt(int fd) { fd_ = fd; }
 
   // Marks the whole filesystem, then clones its mount and silences the clone.
   std::string Guard(Filesystem& filesystem);
 
   int fd() const { return fd_; }
+  // False on kernels before 6.14, where only opens are guarded.
+  bool guardsAccess() const { return mask_ == kPermissionMask; }
 
   // fanotify(7) response; errors other than ENOENT (nobody waits) are printed, since a reader may be left
   // waiting.
@@ -42,7 +51,10 @@ public:
   void IgnoreInode(int eventFd) const;
 
 private:
+  int Mark(unsigned flags, int dirFd, const char* path);
+
   int fd_ = -1;
+  uint64_t mask_ = kPermissionMask;
 };
 
 } // namespace hsm

@@ -1,31 +1,32 @@
 // hsm-keeper: owns the fanotify group, answers resident files itself, remembers every stub event until it is
 // answered, and keeps the daemon running. It has no policy and parses no file content; docs/design.md
 // "Processes".
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
-#include <poll.h>
 #include <string>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <sys/wait.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-#include <vector>
 
 #include "denier.h"
 #include "group.h"
+#include "handover.h"
+#include "notify.h"
+#include "options.h"
 #include "pending.h"
 #include "readers.h"
+#include "table.h"
+#include "witness.h"
 #include "worker.h"
 
 namespace hsm {
@@ -33,10 +34,14 @@ namespace {
 
 constexpr unsigned kReaderThreads = 4;
 constexpr int kTickMs = 100;
-constexpr int kMostFds = 1'048'576;
+constexpr int kStopReadersMs = 1000;
 constexpr int64_t kStopPatienceMs = 8000;
 constexpr int64_t kShortLifeMs = 2000;
 constexpr int64_t kMostRestartDelayMs = 5000;
+// Another survivor of the same keeper may be ahead; a fork of the dead one holds its lock for a moment.
+constexpr int64_t kLockPatienceMs = 2000;
+// Events that a dead keeper had taken but not recorded have numbers at most so far above the recorded ones.
+constexpr int kUnrecordedReach = 4096;
 // Documented exit codes (docs/operations.md).
 constexpr int kExitFailed = 1, kExitRefused = 5;
 
@@ -46,68 +51,20 @@ int64_t NowMs() {
   return now.tv_sec * 1000 + now.tv_nsec / 1'000'000;
 }
 
-struct Options {
-  std::string lockFile, socketPath;
-  std::vector<Filesystem> filesystems;
-  std::vector<std::string> command;
-  int group = -1; // of a keeper that died; the daemon that held it became this process
-};
-
-bool Parse(int count, char** words, Options* options) {
-  for (int i = 1; i < count; i++) {
-    const std::string word = words[i];
-    if (word == "--") {
-      options->command.assign(words + i + 1, words + count);
-      break;
-    }
-    if (i + 1 == count)
-      return false;
-    const std::string value = words[++i];
-    if (word == "--lock")
-      options->lockFile = value;
-    else if (word == "--takeover")
-      options->socketPath = value;
-    else if (word == "--group")
-      options->group = std::atoi(value.c_str());
-    else if (word == "--filesystem")
-      options->filesystems.push_back(Filesystem{value});
-    else
-      return false;
-  }
-  return !options->lockFile.empty() && !options->socketPath.empty() && !options->filesystems.empty() &&
-         !options->command.empty();
-}
-
-// One daemon per state folder. The lock lives as long as the keeper or the denier's parent does; the kernel
-// drops it.
-bool Lock(const std::string& file, int* lock) {
+// One daemon per state folder. The lock lives as long as the keeper does; the kernel drops it.
+bool Lock(const std::string& file, int64_t patienceMs, int* lock) {
   *lock = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (*lock < 0 || flock(*lock, LOCK_EX | LOCK_NB) != 0)
+  if (*lock < 0)
     return false;
+  for (const int64_t until = NowMs() + patienceMs; flock(*lock, LOCK_EX | LOCK_NB) != 0;) {
+    if (NowMs() >= until)
+      return false;
+    const timespec pause{0, 5'000'000};
+    nanosleep(&pause, nullptr);
+  }
   char pid[32];
   const int length = std::snprintf(pid, sizeof pid, "%d\n", getpid());
   return ftruncate(*lock, 0) == 0 && pwrite(*lock, pid, static_cast<size_t>(length), 0) == length;
-}
-
-// sd_notify(3) without libsystemd.
-void Notify(const std::string& state) {
-  const char* path = std::getenv("NOTIFY_SOCKET");
-  if (path == nullptr)
-    return;
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  const size_t length = std::strlen(path);
-  if (length == 0 || length >= sizeof address.sun_path)
-    return;
-  std::memcpy(address.sun_path, path, length);
-  if (path[0] == '@')
-    address.sun_path[0] = '\0';
-  const int out = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (out < 0)
-    return;
-  (void)sendto(out, state.data(), state.size(), MSG_NOSIGNAL, reinterpret_cast<sockaddr*>(&address),
-               static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length));
-  close(out);
 }
 
 // Every waiting reader costs an fd for its event and one for its process, here and for a moment in the
@@ -126,26 +83,50 @@ void RaiseLimits() {
   }
 }
 
+// What whoever started this process left open is not ours, but for the standard streams and what it handed
+// over.
+void CloseStrayFds(const Options& options) {
+  std::vector<int> kept = {2,
+                           options.inherited.group,
+                           options.inherited.table,
+                           options.stored.group,
+                           options.stored.table,
+                           options.witnessPipe};
+  std::sort(kept.begin(), kept.end());
+  int from = 3;
+  for (const int fd : kept) {
+    if (fd < from)
+      continue;
+    if (fd > from)
+      close_range(static_cast<unsigned>(from), static_cast<unsigned>(fd) - 1, 0);
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    from = fd + 1;
+  }
+  close_range(static_cast<unsigned>(from), ~0U, 0);
+}
+
 class Keeper {
 public:
   explicit Keeper(Options options)
-      : options_(std::move(options)), pending_(group_), readers_(group_, pending_, options_.filesystems,
-                                                                 [this] {
-                                                                   const uint64_t one = 1;
-                                                                   (void)!write(wake_, &one, sizeof one);
-                                                                 }),
-        worker_(options_.command, group_, pending_, options_.filesystems,
-                [this](const StubEvent& event) { Watch(event); }) {}
+      : options_(std::move(options)), pending_(group_, table_, options_.filesystems),
+        readers_(group_, pending_, options_.filesystems,
+                 [this] {
+                   const uint64_t one = 1;
+                   (void)!write(wake_, &one, sizeof one);
+                 }),
+        worker_(options_, group_, table_, pending_, [this](const StubEvent& event) { Watch(event); }) {}
 
   int Run();
+  // In place of a denier that died: `inherited` is denied.
+  [[noreturn]] void DenyInherited();
 
 private:
-  int Fail(const std::string& message, int code) {
-    std::fprintf(stderr, "hsm: %s\n", message.c_str());
-    return code;
-  }
-  void AdoptOrphans();
+  int Fail(const std::string& message, int code);
+  std::string TakeHoldings(int* predecessor);
+  std::string AdoptTable(int fd);
+  void AdoptEvents();
   std::string Guard();
+  void StartWitness();
   bool StartWorker();
   void Add(int fd, uint32_t events, uint64_t tag);
   void Watch(const StubEvent& event);
@@ -155,55 +136,110 @@ private:
   void OnReady();
   void Tick();
   int Stop();
+  [[noreturn]] void Deny();
+  Holdings Held() const { return {group_.fd(), table_.fd()}; }
 
   // Tags of epoll events; larger ones are kWaiter + the id of a pending event.
   enum : uint64_t { kSignal = 1, kWake, kWorkerSocket, kWaiter };
 
   Options options_;
   Group group_;
+  Table table_;
   Pending pending_;
   Readers readers_;
   Worker worker_;
+  Witness witness_;
+  std::vector<StubEvent> orphans_;
   int lock_ = -1, epoll_ = -1, wake_ = -1, signals_ = -1;
-  bool tookOver_ = false, everReady_ = false, stopping_ = false, done_ = false;
+  // adopted_: stubs are guarded already. hasReaders_: some wait, so this process cannot just give up.
+  bool adopted_ = false, hasReaders_ = false, everReady_ = false, stopping_ = false, done_ = false;
   int exitCode_ = 0;
-  int64_t startedAt_ = 0, startAgainAt_ = -1, stopBy_ = -1, restartDelay_ = 0;
+  int64_t startedAt_ = 0, startAgainAt_ = -1, witnessAgainAt_ = -1, stopBy_ = -1, restartDelay_ = 0;
 };
 
-// The events that a dead keeper had taken are known by fd number only, and so are answered by trying every
-// number: their readers get EAGAIN, never zeros.
-void Keeper::AdoptOrphans() {
-  fcntl(options_.group, F_SETFD, FD_CLOEXEC);
-  if (options_.group > 3)
-    close_range(3, static_cast<unsigned>(options_.group) - 1, 0);
-  close_range(static_cast<unsigned>(options_.group) + 1, ~0U, 0);
-  group_.Adopt(options_.group);
-  int denied = 0;
-  for (int number = 0; number < kMostFds; number++) {
-    const fanotify_response answer{number, DenyWith(EAGAIN)};
-    if (write(options_.group, &answer, sizeof answer) == sizeof answer)
-      denied++;
+int Keeper::Fail(const std::string& message, int code) {
+  std::fprintf(stderr, "hsm: %s\n", message.c_str());
+  // Were the last fd of an inherited group closed, its readers would be let through.
+  if (options_.inherited.group >= 0 && group_.fd() >= 0) {
+    AdoptEvents();
+    pending_.AnswerAll(EAGAIN);
+    Deny();
   }
-  std::fprintf(stderr, "hsm-keeper: took over from a keeper that died; %d readers must try again\n", denied);
+  witness_.Dismiss();
+  return code;
+}
+
+// Reserves the numbers of the recorded events before anything else can get them.
+std::string Keeper::AdoptTable(int fd) {
+  if (std::string problem = table_.Adopt(fd); !problem.empty())
+    return problem;
+  orphans_ = table_.All();
+  const int placeholder = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  for (const StubEvent& event : orphans_)
+    if (dup3(placeholder, event.fd, O_CLOEXEC) < 0)
+      return std::string("a place for an event: ") + std::strerror(errno);
+  close(placeholder);
+  return "";
+}
+
+// From a process that died, from one that lives and hands over, from the service manager, or new.
+std::string Keeper::TakeHoldings(int* predecessor) {
+  Holdings holdings = options_.inherited;
+  if (holdings.group < 0 && !TakeOver(options_.socketPath, &holdings, predecessor))
+    holdings = options_.stored;
+  adopted_ = holdings.group >= 0;
+  if (!adopted_) {
+    if (std::string problem = group_.Open(options_.readWriteEvents ? O_RDWR : O_RDONLY); !problem.empty())
+      return problem;
+    return table_.Create();
+  }
+  group_.Adopt(holdings.group);
+  const std::string problem = AdoptTable(holdings.table);
+  hasReaders_ = options_.inherited.group >= 0 || !orphans_.empty();
+  return problem;
 }
 
 std::string Keeper::Guard() {
-  int predecessor = -1;
-  const int inherited =
-      options_.group >= 0 ? options_.group : TakeOverGroup(options_.socketPath, &predecessor);
-  tookOver_ = inherited >= 0;
-  if (tookOver_)
-    group_.Adopt(inherited);
-  else if (std::string problem = group_.Open(); !problem.empty())
-    return problem;
   for (Filesystem& filesystem : options_.filesystems)
     if (std::string problem = group_.Guard(filesystem); !problem.empty())
-      return problem; // a predecessor that gets no answer goes on denying
-  if (predecessor >= 0) {
-    (void)!send(predecessor, "k", 1, MSG_NOSIGNAL);
-    close(predecessor);
-  }
+      return problem; // a predecessor that gets no confirmation goes on as it was
   return "";
+}
+
+// The recorded events are served on. Of those that a dead keeper had taken but not recorded only the number
+// can be guessed: their readers get EAGAIN, never zeros.
+void Keeper::AdoptEvents() {
+  int denied = 0;
+  std::sort(orphans_.begin(), orphans_.end(),
+            [](const StubEvent& a, const StubEvent& b) { return a.fd < b.fd; });
+  auto next = orphans_.begin();
+  for (int number = 0; number <= table_.Highest() + kUnrecordedReach; number++) {
+    if (next != orphans_.end() && next->fd == number) {
+      ++next;
+      continue;
+    }
+    const fanotify_response answer{number, DenyWith(EAGAIN)};
+    if (write(group_.fd(), &answer, sizeof answer) == sizeof answer)
+      denied++;
+  }
+  for (StubEvent& event : orphans_) {
+    event.pidfd = static_cast<int>(syscall(SYS_pidfd_open, event.pid, 0));
+    event.uid = OwnerOf(event.pid);
+    event.exe = ExecutableOf(event.pid);
+    pending_.Keep(std::move(event));
+  }
+  if (denied > 0 || !orphans_.empty())
+    std::fprintf(stderr, "hsm-keeper: took over %zu waiting readers; %d more must try again\n",
+                 orphans_.size(), denied);
+  orphans_.clear();
+}
+
+void Keeper::StartWitness() {
+  witnessAgainAt_ = -1;
+  if (witness_.Start(options_, Held()))
+    return;
+  std::perror("hsm-keeper: no witness");
+  witnessAgainAt_ = NowMs() + kMostRestartDelayMs;
 }
 
 void Keeper::Add(int fd, uint32_t events, uint64_t tag) {
@@ -242,6 +278,8 @@ void Keeper::OnSignal() {
       int code;
       if (worker_.Reap(&code))
         OnWorkerEnd(code);
+      if (witness_.Reap())
+        witnessAgainAt_ = NowMs() + kTickMs;
     } else if (info.ssi_signo == SIGHUP) {
       std::fprintf(stderr,
                    "hsm-keeper: %llu questions about resident files, %llu events that could not be opened, "
@@ -267,7 +305,7 @@ void Keeper::OnWorkerEnd(int exitCode) {
     done_ = true;
     return;
   }
-  if (!everReady_) {
+  if (!everReady_ && !hasReaders_) {
     // It never served anybody: a configuration that cannot work is reported, not tried for ever.
     exitCode_ = exitCode == 0 ? kExitFailed : exitCode;
     done_ = true;
@@ -291,6 +329,9 @@ void Keeper::OnReady() {
 
 void Keeper::Tick() {
   readers_.AddThreadIfStuck();
+  pending_.RetryPostponed();
+  if (witnessAgainAt_ >= 0 && NowMs() >= witnessAgainAt_)
+    StartWitness();
   if (startAgainAt_ >= 0 && NowMs() >= startAgainAt_ && !StartWorker())
     startAgainAt_ = NowMs() + kMostRestartDelayMs;
   if (stopBy_ >= 0 && NowMs() >= stopBy_ && worker_.alive()) {
@@ -302,12 +343,18 @@ void Keeper::Tick() {
 
 int Keeper::Run() {
   std::signal(SIGPIPE, SIG_IGN);
-  if (options_.group >= 0)
-    AdoptOrphans();
   RaiseLimits();
-  if (!Lock(options_.lockFile, &lock_))
+  // Survivors of a dead keeper race for its place; whoever loses must not have touched anything.
+  const bool isHeir = options_.inherited.group >= 0;
+  if (!Lock(options_.lockFile, isHeir ? kLockPatienceMs : 0, &lock_)) {
+    if (isHeir)
+      return kExitRefused;
     return Fail("a daemon already runs for this configuration (it holds " + options_.lockFile + ")",
                 kExitRefused);
+  }
+  int predecessor = -1;
+  if (const std::string problem = TakeHoldings(&predecessor); !problem.empty())
+    return Fail(problem, kExitFailed);
   sigset_t handled;
   sigemptyset(&handled);
   for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGCHLD})
@@ -320,10 +367,26 @@ int Keeper::Run() {
     return Fail(std::string("keeper: ") + std::strerror(errno), kExitFailed);
   if (const std::string problem = Guard(); !problem.empty())
     return Fail(problem, kExitFailed);
+  Notify("FDSTORE=1\nFDNAME=hsm-group\nFDPOLL=0", group_.fd());
+  Notify("FDSTORE=1\nFDNAME=hsm-table\nFDPOLL=0", table_.fd());
+  if (predecessor >= 0)
+    ConfirmTakeover(predecessor);
+  if (adopted_)
+    AdoptEvents();
+  StartWitness();
   Add(signals_, EPOLLIN, kSignal);
   Add(wake_, EPOLLIN, kWake);
   if (!StartWorker())
-    return kExitFailed;
+    return Fail("the daemon cannot be started", kExitFailed);
+  // The numbers below are a successor's own.
+  for (int filler = dup(wake_); filler >= 0;) {
+    if (filler >= kFirstEventFd) {
+      close(filler);
+      break;
+    }
+    fcntl(filler, F_SETFD, FD_CLOEXEC);
+    filler = dup(wake_);
+  }
   readers_.Start(kReaderThreads);
 
   bool blocked = false;
@@ -360,10 +423,15 @@ int Keeper::Run() {
 // ends.
 int Keeper::Stop() {
   readers_.set_deny(true);
-  readers_.Stop(1000);
+  readers_.Stop(kStopReadersMs);
   pending_.AnswerAll(EAGAIN);
-  if (!worker_.stubsLeft() || (!everReady_ && !tookOver_))
+  if (!worker_.stubsLeft() || (!everReady_ && !adopted_)) {
+    Notify("FDSTOREREMOVE=1\nFDNAME=hsm-group");
+    Notify("FDSTOREREMOVE=1\nFDNAME=hsm-table");
+    witness_.Dismiss();
     return exitCode_;
+  }
+  witness_.WatchDenier();
   const pid_t child = fork();
   if (child < 0)
     return Fail("cannot leave a process behind that denies access to stubs: they read as zeros until the "
@@ -375,15 +443,35 @@ int Keeper::Stop() {
   const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   for (const int stream : {0, 1, 2})
     dup2(null, stream);
-  close(lock_);
-  close(epoll_);
-  close(signals_);
+  Deny();
+}
+
+void Keeper::Deny() {
+  for (int* fd : {&lock_, &epoll_, &signals_}) {
+    close(*fd);
+    *fd = -1;
+  }
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   std::signal(SIGINT, SIG_IGN);
   std::signal(SIGHUP, SIG_IGN);
-  RunDenier(options_.socketPath, group_, readers_, options_.filesystems);
+  RunDenier(options_.socketPath, Held(), readers_, options_.filesystems);
+  witness_.Dismiss();
+  _exit(0);
+}
+
+void Keeper::DenyInherited() {
+  std::signal(SIGPIPE, SIG_IGN);
+  RaiseLimits();
+  group_.Adopt(options_.inherited.group);
+  if (const std::string problem = AdoptTable(options_.inherited.table); !problem.empty())
+    std::fprintf(stderr, "hsm-keeper: %s\n", problem.c_str());
+  AdoptEvents();
+  pending_.AnswerAll(EAGAIN);
+  StartWitness();
+  witness_.WatchDenier();
+  Deny();
 }
 
 } // namespace
@@ -391,12 +479,20 @@ int Keeper::Stop() {
 
 int main(int count, char** words) {
   hsm::Options options;
-  if (!hsm::Parse(count, words, &options)) {
-    std::fprintf(
-        stderr,
-        "usage: hsm-keeper --lock FILE --takeover SOCKET --filesystem PATH... -- DAEMON [ARGUMENT...]\n"
-        "hsm-keeper is started by 'hsm daemon'\n");
+  if (!hsm::ParseOptions(count, words, &options)) {
+    std::fputs(hsm::kUsage, stderr);
     return 2;
   }
+  hsm::CloseStrayFds(options);
+  options.managed = options.managed || hsm::HasManager();
+  hsm::Deceased deceased = hsm::Deceased::kKeeper;
+  if (options.witnessPipe >= 0) {
+    deceased = hsm::AwaitDeath(options);
+    options.witnessPipe = -1;
+  }
+  if (deceased == hsm::Deceased::kDenier)
+    hsm::Keeper(std::move(options)).DenyInherited();
+  if (options.inherited.group >= 0 && options.managed)
+    hsm::RunHolder(options);
   return hsm::Keeper(std::move(options)).Run();
 }

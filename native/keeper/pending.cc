@@ -2,18 +2,17 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <fcntl.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 namespace hsm {
 
-uint64_t Pending::Add(StubEvent event) {
+void Pending::Keep(StubEvent event) {
   std::lock_guard lock(mutex_);
-  event.id = next_++;
   const uint64_t id = event.id;
   events_.emplace(id, std::move(event));
   undelivered_.push_back(id);
-  return id;
 }
 
 bool Pending::NextUndelivered(StubEvent* event) {
@@ -35,8 +34,21 @@ void Pending::Delivered(uint64_t id) {
     undelivered_.pop_front();
 }
 
+void Pending::Postpone(uint64_t id) {
+  Delivered(id);
+  std::lock_guard lock(mutex_);
+  postponed_.push_back(id);
+}
+
+void Pending::RetryPostponed() {
+  std::lock_guard lock(mutex_);
+  undelivered_.insert(undelivered_.end(), postponed_.begin(), postponed_.end());
+  postponed_.clear();
+}
+
 void Pending::ForgetDeliveries() {
   std::lock_guard lock(mutex_);
+  postponed_.clear();
   undelivered_.clear();
   for (const auto& [id, event] : events_)
     undelivered_.push_back(id);
@@ -64,13 +76,24 @@ size_t Pending::Count() {
   return events_.size();
 }
 
+// Whoever cannot be looked at counts as a stub.
+bool Pending::IsStillStub(const StubEvent& event) const {
+  const int fd = event.adopted ? OpenByHandle(filesystems_, event, O_RDONLY) : event.fd;
+  const bool gone = fd >= 0 && fgetxattr(fd, kStubXattr, nullptr, 0) < 0 && errno == ENODATA;
+  if (event.adopted && fd >= 0)
+    close(fd);
+  return !gone;
+}
+
 void Pending::Finish(StubEvent& event, int error) {
-  if (error == 0 && (fgetxattr(event.fd, kStubXattr, nullptr, 0) >= 0 || errno != ENODATA)) {
+  if (error == 0 && IsStillStub(event)) {
     std::fprintf(stderr, "hsm-keeper: event %llu was to be allowed, but its file is still a stub: denied\n",
                  static_cast<unsigned long long>(event.id));
     error = EIO;
   }
   group_.Respond(event.fd, error == 0 ? FAN_ALLOW : DenyWith(error));
+  // The number may be given to another event only when the table no longer says that it is this one's.
+  table_.Forget(event.fd);
   close(event.fd);
   if (event.pidfd >= 0)
     close(event.pidfd);

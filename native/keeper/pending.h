@@ -1,41 +1,41 @@
 // The permission events of stubs that are not answered yet.
 #pragma once
-#include <sys/types.h>
-
 #include <cstdint>
 #include <deque>
 #include <map>
 #include <mutex>
-#include <string>
 #include <vector>
 
+#include "event.h"
 #include "group.h"
+#include "table.h"
 
 namespace hsm {
-
-struct StubEvent {
-  uint64_t id = 0;
-  int fd = -1;    // the event's fd; its number is what the kernel matches the answer by
-  int pidfd = -1; // readable when the waiting process is gone; -1 when it was gone already
-  pid_t pid = 0;
-  uid_t uid = 0;
-  uint16_t filesystem = 0;
-  bool preAccess = false;
-  std::string exe;
-};
 
 // Thread-safe. Events come from reader threads and leave from the main thread.
 class Pending {
 public:
-  explicit Pending(Group& group) : group_(group) {}
+  Pending(Group& group, Table& table, const std::vector<Filesystem>& filesystems)
+      : group_(group), table_(table), filesystems_(filesystems) {}
 
-  // Remembers an event and takes its fds over.
-  uint64_t Add(StubEvent event);
+  // Remembers an event, in the table first, and takes its fds over. The rest of `event` (its process and
+  // program) is filled in by `complete` when a keeper's death can no longer lose it.
+  template <typename Complete> void Add(StubEvent event, Complete complete) {
+    event.id = table_.NextId();
+    table_.Record(event);
+    complete(event);
+    Keep(std::move(event));
+  }
+  // One that a predecessor had recorded.
+  void Keep(StubEvent event);
 
   // The oldest event that the present worker has not been given; false when there is none. Only the main
   // thread delivers and answers, so the fds of the copy stay valid until it returns to its loop.
   bool NextUndelivered(StubEvent* event);
   void Delivered(uint64_t id);
+  // Its file cannot be opened at this moment: the others go first.
+  void Postpone(uint64_t id);
+  void RetryPostponed();
   // A new worker has been given nothing yet.
   void ForgetDeliveries();
 
@@ -48,12 +48,15 @@ public:
 
 private:
   void Finish(StubEvent& event, int error);
+  bool IsStillStub(const StubEvent& event) const;
 
   Group& group_;
+  Table& table_;
+  const std::vector<Filesystem>& filesystems_;
   std::mutex mutex_;
-  uint64_t next_ = 1;
   std::map<uint64_t, StubEvent> events_;
   std::deque<uint64_t> undelivered_;
+  std::vector<uint64_t> postponed_;
 };
 
 } // namespace hsm

@@ -7,7 +7,7 @@ namespace hsm {
 
 enum class MessageType : uint8_t {
   // keeper -> worker
-  kEvent = 1, // EventMessage, then the executable's path; carries the event fd
+  kEvent = 1, // EventMessage, the executable's path, the file's path; carries an O_RDWR fd of the file
   kGone = 2,  // IdMessage: the waiter died or its event was answered otherwise
   // worker -> keeper
   kAnswer = 16,  // AnswerMessage, then `count` ids (u64)

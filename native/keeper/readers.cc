@@ -36,6 +36,8 @@ int PidfdOf(const fanotify_event_metadata* event) {
   return -1;
 }
 
+} // namespace
+
 std::string ExecutableOf(pid_t pid) {
   char link[64], target[512];
   std::snprintf(link, sizeof link, "/proc/%d/exe", pid);
@@ -49,8 +51,6 @@ uid_t OwnerOf(pid_t pid) {
   struct stat status;
   return stat(path, &status) == 0 ? status.st_uid : static_cast<uid_t>(-1);
 }
-
-} // namespace
 
 Readers::Readers(Group& group, Pending& pending, const std::vector<Filesystem>& filesystems,
                  std::function<void()> onStub)
@@ -180,11 +180,13 @@ void Readers::HandleStub(const fanotify_event_metadata& event, int pidfd) {
   stub.fd = event.fd;
   stub.pidfd = pidfd;
   stub.pid = event.pid;
-  stub.uid = OwnerOf(event.pid);
-  stub.filesystem = index < filesystems_.size() ? index : UINT16_MAX;
+  stub.filesystem = index < filesystems_.size() ? index : kUnknownFilesystem;
   stub.preAccess = (event.mask & FAN_PRE_ACCESS) != 0;
-  stub.exe = ExecutableOf(event.pid);
-  pending_.Add(std::move(stub));
+  stub.handle = HandleOf(event.fd);
+  pending_.Add(std::move(stub), [](StubEvent& added) {
+    added.uid = OwnerOf(added.pid);
+    added.exe = ExecutableOf(added.pid);
+  });
   onStub_();
 }
 

@@ -13,6 +13,10 @@
 
 namespace hsm {
 
+// Of a process that waits: path of its program, its owner. Empty and -1 when it is gone.
+std::string ExecutableOf(pid_t pid);
+uid_t OwnerOf(pid_t pid);
+
 class Readers {
 public:
   // onStub is called from reader threads after an event was added to pending.

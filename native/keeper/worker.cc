@@ -1,6 +1,7 @@
 #include "worker.h"
 
 #include <cerrno>
+#include <climits>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -10,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <vector>
 
 #include "protocol.h"
 
@@ -22,7 +24,35 @@ void KeepAcrossExec(int fd) {
   fcntl(fd, F_SETFD, 0);
 }
 
+// The event's own fd where it can be written to, else the file opened anew. -1 and errno on failure.
+int FileToRestore(const std::vector<Filesystem>& filesystems, const StubEvent& event) {
+  const bool writable = !event.adopted && (fcntl(event.fd, F_GETFL) & O_ACCMODE) == O_RDWR;
+  return writable ? event.fd : OpenByHandle(filesystems, event, O_RDWR);
+}
+
+// As the operator knows it. What was opened in a private mount has a path from that mount's root.
+std::string PathOf(const std::vector<Filesystem>& filesystems, const StubEvent& event, int file) {
+  char link[64], target[PATH_MAX];
+  std::snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+  const ssize_t length = readlink(link, target, sizeof target);
+  const std::string path(target, length > 0 ? static_cast<size_t>(length) : 0);
+  return file == event.fd ? path : filesystems[event.filesystem].path + path;
+}
+
 } // namespace
+
+std::string Worker::Fds(int socket) const {
+  std::string fds = "HSM_KEEPER={\"socket\":" + std::to_string(socket) +
+                    ",\"group\":" + std::to_string(group_.fd()) +
+                    ",\"table\":" + std::to_string(table_.fd()) + ",\"mounts\":[";
+  for (const Filesystem& filesystem : options_.filesystems) {
+    if (&filesystem != &options_.filesystems.front())
+      fds += ',';
+    fds += std::to_string(filesystem.rootFd);
+  }
+  return fds + "],\"guard\":\"" + (group_.guardsAccess() ? "pre-access" : "open-only") +
+         "\",\"managed\":" + (options_.managed ? "true}" : "false}");
+}
 
 bool Worker::Start() {
   int pair[2];
@@ -40,17 +70,10 @@ bool Worker::Start() {
   stubsLeft_ = true;
   pending_.ForgetDeliveries();
 
-  std::string fds = "HSM_KEEPER={\"socket\":" + std::to_string(pair[1]) +
-                    ",\"group\":" + std::to_string(group_.fd()) + ",\"mounts\":[";
-  for (const Filesystem& filesystem : filesystems_) {
-    if (&filesystem != &filesystems_.front())
-      fds += ',';
-    fds += std::to_string(filesystem.rootFd);
-  }
-  fds += "]}";
+  std::string fds = Fds(pair[1]);
   std::vector<char*> arguments;
-  for (std::string& word : command_)
-    arguments.push_back(word.data());
+  for (const std::string& word : options_.command)
+    arguments.push_back(const_cast<char*>(word.data()));
   arguments.push_back(nullptr);
   std::vector<char*> environment = {fds.data()};
   for (char** variable = environ; *variable != nullptr; variable++)
@@ -65,7 +88,8 @@ bool Worker::Start() {
     sigprocmask(SIG_SETMASK, &none, nullptr);
     KeepAcrossExec(pair[1]);
     KeepAcrossExec(group_.fd());
-    for (const Filesystem& filesystem : filesystems_)
+    KeepAcrossExec(table_.fd());
+    for (const Filesystem& filesystem : options_.filesystems)
       KeepAcrossExec(filesystem.rootFd);
     execve(arguments[0], arguments.data(), environment.data());
     std::fprintf(stderr, "hsm-keeper: cannot start %s: %s\n", arguments[0], std::strerror(errno));
@@ -136,7 +160,23 @@ bool Worker::Receive() {
 bool Worker::Deliver() {
   StubEvent event;
   while (ready_ && pending_.NextUndelivered(&event)) {
-    if (!SendEvent(event))
+    const int file = FileToRestore(options_.filesystems, event);
+    if (file < 0) {
+      // A user's lease, or no more fds for a while.
+      if (errno == EAGAIN || errno == EMFILE || errno == ENFILE) {
+        pending_.Postpone(event.id);
+        continue;
+      }
+      std::fprintf(stderr, "hsm-keeper: the file of event %llu cannot be opened: %s\n",
+                   static_cast<unsigned long long>(event.id), std::strerror(errno));
+      // A reader of a file that was removed meanwhile finds that out when it tries again.
+      pending_.Answer(event.id, errno == ESTALE ? EAGAIN : EIO);
+      continue;
+    }
+    const bool sent = SendEvent(event, file);
+    if (file != event.fd)
+      close(file);
+    if (!sent)
       return false;
     pending_.Delivered(event.id);
     onDelivered_(event);
@@ -150,22 +190,25 @@ void Worker::SendGone(uint64_t id) {
   (void)send(socket_, &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-bool Worker::SendEvent(const StubEvent& event) {
+bool Worker::SendEvent(const StubEvent& event, int file) {
+  const std::string path = PathOf(options_.filesystems, event, file);
   EventMessage head{
       static_cast<uint8_t>(MessageType::kEvent), event.preAccess, event.filesystem, event.pid, event.uid,
       static_cast<uint32_t>(event.exe.size()),   event.id};
-  iovec parts[2] = {{&head, sizeof head}, {const_cast<char*>(event.exe.data()), event.exe.size()}};
+  iovec parts[3] = {{&head, sizeof head},
+                    {const_cast<char*>(event.exe.data()), event.exe.size()},
+                    {const_cast<char*>(path.data()), path.size()}};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
   msghdr message = {};
   message.msg_iov = parts;
-  message.msg_iovlen = 2;
+  message.msg_iovlen = 3;
   message.msg_control = control;
   message.msg_controllen = sizeof control;
   cmsghdr* rights = CMSG_FIRSTHDR(&message);
   rights->cmsg_level = SOL_SOCKET;
   rights->cmsg_type = SCM_RIGHTS;
   rights->cmsg_len = CMSG_LEN(sizeof(int));
-  std::memcpy(CMSG_DATA(rights), &event.fd, sizeof(int));
+  std::memcpy(CMSG_DATA(rights), &file, sizeof(int));
   for (;;) {
     if (sendmsg(socket_, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
       return true;

@@ -4,19 +4,20 @@
 
 #include <functional>
 #include <string>
-#include <vector>
 
 #include "group.h"
+#include "options.h"
 #include "pending.h"
+#include "table.h"
 
 namespace hsm {
 
 class Worker {
 public:
   // onDelivered: called with each event that the worker was given, on the thread that called Deliver().
-  Worker(std::vector<std::string> command, Group& group, Pending& pending,
-         const std::vector<Filesystem>& filesystems, std::function<void(const StubEvent&)> onDelivered)
-      : command_(std::move(command)), group_(group), pending_(pending), filesystems_(filesystems),
+  Worker(const Options& options, Group& group, Table& table, Pending& pending,
+         std::function<void(const StubEvent&)> onDelivered)
+      : options_(options), group_(group), table_(table), pending_(pending),
         onDelivered_(std::move(onDelivered)) {}
 
   // Forks and execs; the child finds its fds in the environment variable HSM_KEEPER. False when that failed.
@@ -27,7 +28,8 @@ public:
 
   // Reads all waiting messages. False when the worker closed its end.
   bool Receive();
-  // Sends what the worker has not been given yet; true when all of it is sent.
+  // Sends what the worker has not been given yet; true unless its socket is full. Files that cannot be opened
+  // at this moment are postponed, those that cannot be opened at all are answered.
   bool Deliver();
   void SendGone(uint64_t id);
 
@@ -39,12 +41,13 @@ public:
   bool alive() const { return pid_ > 0; }
 
 private:
-  bool SendEvent(const StubEvent& event);
+  std::string Fds(int socket) const;
+  bool SendEvent(const StubEvent& event, int file);
 
-  std::vector<std::string> command_;
+  const Options& options_;
   Group& group_;
+  Table& table_;
   Pending& pending_;
-  const std::vector<Filesystem>& filesystems_;
   std::function<void(const StubEvent&)> onDelivered_;
   int socket_ = -1;
   pid_t pid_ = 0;

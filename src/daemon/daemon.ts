@@ -15,6 +15,12 @@ import { Jobs } from './jobs.ts';
 export interface KeeperFds {
   readonly socket: number;
   readonly group: number;
+  /** The keeper's table of unanswered events. */
+  readonly table: number;
+  /** Whether the kernel asks at every access, or (before Linux 6.14) at open only. */
+  readonly guard: 'pre-access' | 'open-only';
+  /** A service manager starts the daemon again when its keeper dies. */
+  readonly managed: boolean;
   /** One per filesystem of the configuration, in its order. */
   readonly mounts: readonly number[];
 }
@@ -29,6 +35,7 @@ export interface Daemon {
   readonly log: Log;
   readonly startedAt: Date;
   readonly groupFd: number;
+  readonly guard: KeeperFds['guard'];
   readonly catalog: Catalog;
   readonly library: VirtualLibrary;
   readonly drives: DrivePool;
@@ -62,7 +69,7 @@ export async function openDaemon(config: Config, fds: KeeperFds, log: Log, onKee
     timeoutS: config.recall.timeoutS,
     log,
   });
-  return { config, log, startedAt: new Date(), groupFd: fds.group, catalog, library, drives, filesystems, keeper, recaller, jobs };
+  return { config, log, startedAt: new Date(), groupFd: fds.group, guard: fds.guard, catalog, library, drives, filesystems, keeper, recaller, jobs };
 }
 
 async function matchFilesystems(config: Config, catalog: Catalog, fds: KeeperFds): Promise<DaemonFilesystem[]> {

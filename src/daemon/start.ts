@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { cataloguePath, type Config } from '../config.ts';
 import { HsmError } from '../errors.ts';
-import { keeperPath, projectRoot } from '../native/index.ts';
+import { keeperPath, native, projectRoot } from '../native/index.ts';
 
 /** Never returns: the process becomes the keeper, so that its pid is the one to send SIGTERM to. */
 export function startDaemon(config: Config): never {
@@ -13,17 +13,41 @@ export function startDaemon(config: Config): never {
   }
   for (const path of config.filesystems) requireMounted(path);
   mkdirSync(dirname(config.socket), { recursive: true, mode: 0o755 });
-  process.execve?.(keeperPath, keeperArguments(config), process.env);
+  const [command = '', ...words] = keeperArguments(config);
+  process.execve?.(keeperPath, [command, ...storedHoldings(), ...words], process.env);
   throw new HsmError('ENOSYS', `${keeperPath} cannot be started`);
 }
 
-/** The whole command line of a keeper for this configuration; `group`: adopt that fd, whose last keeper died. */
-export function keeperArguments(config: Config, group?: number): string[] {
+/** What the service manager's fd store brings back of a keeper that is gone, as words for the next one (sd_listen_fds_with_names(3)). */
+export function storedHoldings(): string[] {
+  const { LISTEN_PID, LISTEN_FDNAMES = '' } = process.env;
+  if (Number(LISTEN_PID) !== process.pid) return [];
+  const names = LISTEN_FDNAMES.split(':');
+  const fds = ['hsm-group', 'hsm-table'].map((name) => names.lastIndexOf(name)).map((index) => (index < 0 ? -1 : firstListenFd + index));
+  if (fds.includes(-1)) return [];
+  for (const fd of fds) native.keepAcrossExec(fd);
+  return ['--stored-group', String(fds[0]), '--stored-table', String(fds[1])];
+}
+
+/** What a keeper that died leaves to the process that inherits from it. */
+interface Inheritance {
+  readonly group: number;
+  readonly table: number;
+  readonly managed: boolean;
+}
+
+/** SD_LISTEN_FDS_START */
+const firstListenFd = 3;
+
+/** The whole command line of a keeper for this configuration. */
+export function keeperArguments(config: Config, inheritance?: Inheritance): string[] {
   return [
     keeperPath,
     ...['--lock', join(config.state, 'daemon.lock')],
     ...['--takeover', join(config.state, 'keeper.sock')],
-    ...(group === undefined ? [] : ['--group', String(group)]),
+    ...['--event-fd', config.recall.eventFd === 'rdwr' ? 'rdwr' : 'rdonly'],
+    ...(inheritance === undefined ? [] : ['--group', String(inheritance.group), '--table', String(inheritance.table)]),
+    ...(inheritance?.managed === true ? ['--managed'] : []),
     ...config.filesystems.flatMap((path) => ['--filesystem', path]),
     '--',
     process.execPath,

@@ -17,14 +17,14 @@ export interface Status {
   readonly volumes: readonly object[];
 }
 
-export async function statusOf({ catalog, drives, filesystems, recaller, startedAt }: Daemon): Promise<Status> {
+export async function statusOf({ catalog, drives, filesystems, guard, recaller, startedAt }: Daemon): Promise<Status> {
   return {
     daemon: { pid: process.pid, startedAt: startedAt.toISOString(), version },
     keeper: { pid: process.ppid },
     filesystems: await Promise.all(
       filesystems.map(async ({ id, path, type }) => {
         const counts = await catalog.countStates(id);
-        return { path, type, guard: 'pre-access' as const, stubs: counts.stub, archived: counts.archived, recalling: counts.recalling };
+        return { path, type, guard, stubs: counts.stub, archived: counts.archived, recalling: counts.recalling };
       }),
     ),
     recalls: recaller.counts(),

@@ -1,10 +1,10 @@
 /** The daemon proper, between its keeper and its clients. */
-import { spawn } from 'node:child_process';
 import type { Config } from '../config.ts';
 import { HsmError } from '../errors.ts';
 import { createLogger, isLevel } from './log.ts';
 import { openDaemon, type Daemon, type KeeperFds } from './daemon.ts';
 import { handlersOf } from './handlers.ts';
+import { inherited, leaveToHeir } from './heir.ts';
 import { repairInterrupted } from './repair.ts';
 import { startControlServer, type ControlServer } from './server.ts';
 import { keeperArguments } from './start.ts';
@@ -20,7 +20,9 @@ export async function runWorker(config: Config): Promise<void> {
   const fds = keeperFds();
   const level = process.env['HSM_LOG'];
   const log = createLogger(isLevel(level) ? level : 'info');
-  const daemon = await openDaemon(config, fds, log, () => startNextKeeper(config, fds.group));
+  const daemon = await openDaemon(config, fds, log, () => {
+    if (!stopping) leaveToHeir(keeperArguments(config, { ...inherited, managed: fds.managed }), fds);
+  });
   await daemon.jobs.closeLeftovers();
   const server = await startControlServer({
     path: config.socket,
@@ -41,19 +43,6 @@ function keeperFds(): KeeperFds {
   const text = process.env['HSM_KEEPER'];
   if (text === undefined) throw new HsmError('USAGE', `the daemon is started by the keeper: run 'hsm daemon'`, { exit: 2 });
   return JSON.parse(text) as KeeperFds;
-}
-
-/**
- * The keeper died, and this process holds the last fd of the group: were that closed, the kernel would let every waiting reader through
- * to zeros. A new keeper gets the group as its fd 3; it sends those who waited away with EAGAIN and starts a new daemon.
- */
-function startNextKeeper(config: Config, group: number): void {
-  if (stopping) return;
-  const [command = '', ...words] = keeperArguments(config, 3);
-  // spawn() returns after the child's exec: from then on the child holds the group.
-  const child = spawn(command, words, { stdio: ['inherit', 'inherit', 'inherit', group], detached: true });
-  if (child.pid !== undefined) process.exit(71);
-  child.once('error', () => setTimeout(() => startNextKeeper(config, group), 100));
 }
 
 /** A fault of ours: end at once. The keeper keeps the readers and starts the daemon again. */

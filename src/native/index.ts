@@ -319,6 +319,8 @@ export interface Native {
 
   // fdchannel.cc: SOCK_SEQPACKET messages with file descriptors.
   socketpair(): [number, number];
+  /** Clears close-on-exec, which Node sets on all fds that it inherits. */
+  keepAcrossExec(fd: number): void;
   /** SO_PEERCRED. */
   peerCredentials(fd: number): { readonly pid: number; readonly uid: number; readonly gid: number; readonly groups: readonly number[] };
   FdChannel: new (

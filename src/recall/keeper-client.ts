@@ -10,6 +10,8 @@ export interface StubEvent {
   readonly id: number;
   /** O_RDWR fd of the stub; accesses through it raise no events. The receiver closes it. */
   readonly fd: number;
+  /** Of the stub, for people. */
+  readonly path: string;
   /** Index in the configuration's filesystems; -1: none of them. */
   readonly filesystem: number;
   readonly pid: number;
@@ -84,13 +86,14 @@ function dispatch(data: Buffer, fds: readonly number[], events: KeeperEvents): v
   const fd = fds[0];
   if (type !== fromKeeper.event || fd === undefined) return;
   const filesystem = data.readUInt16LE(2);
-  const exeLength = data.readUInt32LE(12);
+  const exeEnd = 24 + data.readUInt32LE(12);
   events.stub({
     id: Number(data.readBigUInt64LE(16)),
     fd,
     filesystem: filesystem === 0xffff ? -1 : filesystem,
     pid: data.readInt32LE(4),
     uid: data.readUInt32LE(8),
-    exe: data.toString('utf8', 24, 24 + exeLength),
+    exe: data.toString('utf8', 24, exeEnd),
+    path: data.toString('utf8', exeEnd),
   });
 }

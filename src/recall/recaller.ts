@@ -1,5 +1,5 @@
 /** The recall engine: stub events and jobs become requests, one per inode; requests are restored volume by volume; waiters are answered. */
-import { closeSync, readlinkSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import type { Catalog, CopyRow } from '../catalog/model.ts';
 import { errorCode } from '../errors.ts';
 import type { Medium } from '../media/medium.ts';
@@ -240,7 +240,7 @@ export class Recaller {
     if (verdict.kind === 'resident') {
       if (verdict.dropRecord) {
         native.removexattr(event.fd, stubXattr);
-        log.info({ path: pathOf(event.fd), reason: verdict.reason }, 'dropped a record that meant nothing');
+        log.info({ path: event.path, reason: verdict.reason }, 'dropped a record that meant nothing');
       }
       closeSync(event.fd);
       keeper.answer([event.id], null);
@@ -250,7 +250,7 @@ export class Recaller {
     if (verdict.kind === 'refuse' || this.#options.filesystems[filesystem] === undefined) {
       const errno = verdict.kind === 'refuse' ? verdict.errno : 'EIO';
       const reason = verdict.kind === 'refuse' ? verdict.reason : 'it is on no managed filesystem';
-      log.warn({ path: pathOf(event.fd), pid: event.pid, reason }, 'access refused');
+      log.warn({ path: event.path, pid: event.pid, reason }, 'access refused');
       closeSync(event.fd);
       keeper.answer([event.id], errno);
       return;
@@ -273,7 +273,7 @@ export class Recaller {
       keeper.answer([event.id], 'EAGAIN');
       return;
     }
-    const request = this.#create(key, filesystem, inode.stat.ino, pathOf(event.fd), verdict.bytes, verdict.record, 'interactive');
+    const request = this.#create(key, filesystem, inode.stat.ino, event.path, verdict.bytes, verdict.record, 'interactive');
     request.fd = event.fd;
     request.waiters.set(event.id, waiter);
     this.#byEvent.set(event.id, request);
@@ -529,12 +529,4 @@ function unusable(copies: readonly CopyRow[]): string {
 /** The errno that waiters see. */
 function denialOf(code: string): DenialErrno {
   return denialErrnos.find((errno) => errno === code) ?? 'EIO';
-}
-
-function pathOf(fd: number): string {
-  try {
-    return readlinkSync(`/proc/self/fd/${fd}`);
-  } catch (error) {
-    return `(${errorCode(error)})`;
-  }
 }

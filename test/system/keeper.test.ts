@@ -1,96 +1,13 @@
-import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-import test, { type ExecutionContext } from 'ava';
+import test from 'ava';
 import { execa } from 'execa';
-import { keeperPath, native } from '../../src/native/index.ts';
-import { stubXattr } from '../../src/stub.ts';
-import { filesystemTypes, kernelTest, loopFilesystem, type FilesystemType } from '../fixtures/loopfs.ts';
-
-const fakeDaemon = fileURLToPath(new URL('../fixtures/fake-worker.ts', import.meta.url));
-const limit = 120_000;
-
-interface RunningKeeper {
-  readonly lines: readonly string[];
-  /** The count-th line that matches, as soon as it is there. */
-  readonly saw: (pattern: RegExp, count?: number) => Promise<string>;
-  /** SIGTERM, and its exit code. */
-  readonly stop: () => Promise<number | undefined>;
-}
-
-interface Guarded {
-  readonly mount: string;
-  readonly state: string;
-  readonly start: (env?: Record<string, string>) => Promise<RunningKeeper>;
-}
-
-async function guarded(t: ExecutionContext, type: FilesystemType): Promise<Guarded> {
-  const mount = await loopFilesystem(t, type, 64);
-  const state = await mkdtemp(join(tmpdir(), 'hsm-keeper-'));
-  t.teardown(() => rm(state, { recursive: true, force: true, maxRetries: 20 }));
-  return { mount, state, start: (env = {}) => startKeeper(t, mount, state, env) };
-}
-
-const keeperOf = (state: string, mount: string, ...daemon: string[]): string[] => [
-  ...['--lock', join(state, 'lock'), '--takeover', join(state, 'takeover'), '--filesystem', mount],
-  ...['--', ...daemon],
-];
-
-async function startKeeper(t: ExecutionContext, mount: string, state: string, env: Record<string, string>): Promise<RunningKeeper> {
-  const child = execa(keeperPath, keeperOf(state, mount, process.execPath, fakeDaemon), { env, reject: false, timeout: limit });
-  const lines: string[] = [];
-  for (const stream of [child.stdout, child.stderr]) {
-    let rest = '';
-    stream.on('data', (chunk: Buffer) => {
-      const parts = (rest + chunk.toString()).split('\n');
-      rest = parts.pop() ?? '';
-      lines.push(...parts);
-    });
-  }
-  const saw = async (pattern: RegExp, count = 1): Promise<string> => {
-    for (const deadline = Date.now() + 60_000; ; ) {
-      const found = lines.filter((line) => pattern.test(line))[count - 1];
-      if (found !== undefined) return found;
-      if (Date.now() > deadline) throw new Error(`never saw ${pattern}: ${lines.join(' | ')}`);
-      await sleep(5);
-    }
-  };
-  const stop = async (): Promise<number | undefined> => {
-    child.kill('SIGTERM');
-    return (await child).exitCode;
-  };
-  t.teardown(stop);
-  await saw(/^ready$/);
-  return { lines, saw, stop };
-}
-
-/** A file whose data was punched away, as eviction leaves it; the fake daemon brings back that many 'D's. */
-function stub(mount: string, name: string, size = 10_000): string {
-  const path = join(mount, name);
-  writeFileSync(path, Buffer.alloc(size, 'D'));
-  const fd = openSync(path, 'r+');
-  native.setxattr(fd, stubXattr, Buffer.alloc(64, 1));
-  native.punchHole(fd, 0, Math.ceil(size / 4096) * 4096);
-  closeSync(fd);
-  return path;
-}
-
-interface Cat {
-  readonly stdout: Uint8Array;
-  readonly stderr: Uint8Array;
-}
-
-const startCat = (path: string) => execa('cat', [path], { reject: false, encoding: 'buffer', timeout: limit, stripFinalNewline: false });
-
-const cat = async (path: string): Promise<Cat> => startCat(path);
-
-const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
-const isRight = (output: Uint8Array, size = 10_000): boolean => Buffer.from(output).equals(Buffer.alloc(size, 'D'));
-
-const workerPid = async (keeper: RunningKeeper, count = 1): Promise<number> => Number((await keeper.saw(/^worker \d+$/, count)).split(' ')[1]);
+import { keeperPath } from '../../src/native/index.ts';
+import { cat, guarded, isRight, isWitness, keeperOf, keeperProcesses, limit, startCat, stub, text, workerPid } from '../fixtures/keeper.ts';
+import { filesystemTypes, kernelTest } from '../fixtures/loopfs.ts';
 
 const realTest = kernelTest(test);
 
@@ -144,14 +61,10 @@ realTest('the denier ends when the filesystem is unmounted', async (t) => {
   stub(mount, 'stub');
   const keeper = await start();
   t.is(await keeper.stop(), 0);
-  const deniers = async (): Promise<string[]> => {
-    const { stdout } = await execa('pgrep', ['-f', `^${keeperPath} --lock ${state}`], { reject: false, timeout: limit });
-    return stdout.split('\n').filter(Boolean);
-  };
-  t.is((await deniers()).length, 1);
+  t.is(keeperProcesses(state).filter((each) => !isWitness(each)).length, 1);
   await execa('umount', [mount], { timeout: limit });
-  for (const deadline = Date.now() + 10_000; (await deniers()).length > 0 && Date.now() < deadline; ) await sleep(20);
-  t.deepEqual(await deniers(), []);
+  for (const deadline = Date.now() + 10_000; keeperProcesses(state).length > 0 && Date.now() < deadline; ) await sleep(20);
+  t.deepEqual(keeperProcesses(state), []);
 });
 
 realTest('without a stub nothing stays behind after a clean stop', async (t) => {
@@ -159,7 +72,8 @@ realTest('without a stub nothing stays behind after a clean stop', async (t) => 
   writeFileSync(join(mount, 'resident'), 'here');
   const keeper = await start({ STUBS_LEFT: '0' });
   t.is(await keeper.stop(), 0);
-  t.is((await execa('pgrep', ['-f', `^${keeperPath} --lock ${state}`], { reject: false, timeout: limit })).stdout, '');
+  for (const deadline = Date.now() + 10_000; keeperProcesses(state).length > 0 && Date.now() < deadline; ) await sleep(20);
+  t.deepEqual(keeperProcesses(state), []);
 });
 
 realTest('a denial carries its errno to the reader', async (t) => {

@@ -1,0 +1,76 @@
+#include "options.h"
+
+#include <cstdlib>
+
+namespace hsm {
+
+const char kUsage[] = "usage: hsm-keeper --lock FILE --takeover SOCKET [--event-fd rdonly|rdwr] [--managed]\n"
+                      "                  [--group FD --table FD] [--stored-group FD --stored-table FD]\n"
+                      "                  --filesystem PATH... -- DAEMON [ARGUMENT...]\n"
+                      "hsm-keeper is started by 'hsm daemon'\n";
+
+bool ParseOptions(int count, char** words, Options* options) {
+  options->program = words[0];
+  for (int i = 1; i < count; i++) {
+    const std::string word = words[i];
+    if (word == "--") {
+      options->command.assign(words + i + 1, words + count);
+      break;
+    }
+    if (word == "--managed") {
+      options->managed = true;
+      continue;
+    }
+    if (i + 1 == count)
+      return false;
+    const std::string value = words[++i];
+    if (word == "--lock")
+      options->lockFile = value;
+    else if (word == "--takeover")
+      options->socketPath = value;
+    else if (word == "--event-fd" && (value == "rdonly" || value == "rdwr"))
+      options->readWriteEvents = value == "rdwr";
+    else if (word == "--group")
+      options->inherited.group = std::atoi(value.c_str());
+    else if (word == "--table")
+      options->inherited.table = std::atoi(value.c_str());
+    else if (word == "--stored-group")
+      options->stored.group = std::atoi(value.c_str());
+    else if (word == "--stored-table")
+      options->stored.table = std::atoi(value.c_str());
+    else if (word == "--witness")
+      options->witnessPipe = std::atoi(value.c_str());
+    else if (word == "--filesystem")
+      options->filesystems.emplace_back().path = value;
+    else
+      return false;
+  }
+  return !options->lockFile.empty() && !options->socketPath.empty() && !options->filesystems.empty() &&
+         !options->command.empty() && (options->inherited.group < 0) == (options->inherited.table < 0) &&
+         (options->stored.group < 0) == (options->stored.table < 0);
+}
+
+std::vector<std::string> WitnessWords(const Options& options, const Holdings& holdings, int pipe) {
+  std::vector<std::string> words = {options.program,
+                                    "--lock",
+                                    options.lockFile,
+                                    "--takeover",
+                                    options.socketPath,
+                                    "--event-fd",
+                                    options.readWriteEvents ? "rdwr" : "rdonly",
+                                    "--group",
+                                    std::to_string(holdings.group),
+                                    "--table",
+                                    std::to_string(holdings.table),
+                                    "--witness",
+                                    std::to_string(pipe)};
+  if (options.managed)
+    words.push_back("--managed");
+  for (const Filesystem& filesystem : options.filesystems)
+    words.insert(words.end(), {"--filesystem", filesystem.path});
+  words.push_back("--");
+  words.insert(words.end(), options.command.begin(), options.command.end());
+  return words;
+}
+
+} // namespace hsm

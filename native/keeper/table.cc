@@ -1,0 +1,129 @@
+#include "table.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <sys/mman.h>
+#include <unistd.h>
+
+namespace hsm {
+namespace {
+
+constexpr uint64_t kMagic = 0x31746e7665'6d7368; // "hsmevnt1", little-endian
+constexpr size_t kHeaderRoom = 4096;
+
+} // namespace
+
+struct Table::Header {
+  uint64_t magic;
+  std::atomic<uint64_t> nextId;
+  std::atomic<int32_t> highest;
+};
+
+// Fixed layout: a keeper of another build may read it.
+struct Table::Slot {
+  std::atomic<uint32_t> pending;
+  uint16_t filesystem;
+  uint8_t preAccess;
+  uint8_t unused;
+  int32_t pid;
+  uint32_t uid;
+  uint64_t id;
+  int32_t handleType;
+  uint32_t handleLength;
+  uint8_t handle[FileHandle::kRoom];
+};
+
+Table::~Table() {
+  if (header_ != nullptr)
+    munmap(header_, kHeaderRoom + kMostFds * sizeof(Slot));
+}
+
+std::string Table::Create() {
+  fd_ = memfd_create("hsm-events", MFD_CLOEXEC);
+  // Sparse: only the pages of slots that were used take memory.
+  if (fd_ < 0 || ftruncate(fd_, kHeaderRoom + static_cast<off_t>(kMostFds * sizeof(Slot))) != 0)
+    return std::string("the table of events: ") + std::strerror(errno);
+  const std::string problem = Map();
+  if (problem.empty()) {
+    header_->magic = kMagic;
+    header_->nextId = 1;
+  }
+  return problem;
+}
+
+std::string Table::Adopt(int fd) {
+  fd_ = fd;
+  const std::string problem = Map();
+  if (problem.empty() && header_->magic != kMagic)
+    return "the table of events is of another version";
+  return problem;
+}
+
+std::string Table::Map() {
+  if (lseek(fd_, 0, SEEK_END) < static_cast<off_t>(kHeaderRoom + kMostFds * sizeof(Slot)))
+    return "the table of events is of another version";
+  void* base =
+      mmap(nullptr, kHeaderRoom + kMostFds * sizeof(Slot), PROT_READ | PROT_WRITE, MAP_SHARED, fd_, 0);
+  if (base == MAP_FAILED)
+    return std::string("the table of events: ") + std::strerror(errno);
+  header_ = static_cast<Header*>(base);
+  slots_ = reinterpret_cast<Slot*>(static_cast<char*>(base) + kHeaderRoom);
+  return "";
+}
+
+void Table::Record(const StubEvent& event) {
+  if (event.fd < 0 || event.fd >= kMostFds)
+    return;
+  for (int32_t highest = header_->highest;
+       highest < event.fd && !header_->highest.compare_exchange_weak(highest, event.fd);) {
+  }
+  Slot& slot = slots_[event.fd];
+  slot.filesystem = event.filesystem;
+  slot.preAccess = event.preAccess;
+  slot.pid = event.pid;
+  slot.uid = event.uid;
+  slot.id = event.id;
+  slot.handleType = event.handle.type;
+  slot.handleLength = event.handle.length;
+  std::memcpy(slot.handle, event.handle.bytes, sizeof slot.handle);
+  slot.pending.store(1, std::memory_order_release);
+}
+
+void Table::Forget(int eventFd) {
+  if (eventFd >= 0 && eventFd < kMostFds)
+    slots_[eventFd].pending.store(0, std::memory_order_release);
+}
+
+std::vector<StubEvent> Table::All() const {
+  std::vector<StubEvent> all;
+  for (int number = 0; number <= std::min(Highest(), kMostFds - 1); number++) {
+    const Slot& slot = slots_[number];
+    if (slot.pending.load(std::memory_order_acquire) == 0)
+      continue;
+    StubEvent event;
+    event.id = slot.id;
+    event.fd = number;
+    event.adopted = true;
+    event.pid = slot.pid;
+    event.uid = slot.uid;
+    event.filesystem = slot.filesystem;
+    event.preAccess = slot.preAccess != 0;
+    event.handle.type = slot.handleType;
+    event.handle.length = std::min<uint32_t>(slot.handleLength, FileHandle::kRoom);
+    std::memcpy(event.handle.bytes, slot.handle, sizeof slot.handle);
+    all.push_back(std::move(event));
+  }
+  std::sort(all.begin(), all.end(), [](const StubEvent& a, const StubEvent& b) { return a.id < b.id; });
+  return all;
+}
+
+int Table::Highest() const {
+  return header_->highest;
+}
+
+uint64_t Table::NextId() {
+  return header_->nextId++;
+}
+
+} // namespace hsm

@@ -1,0 +1,49 @@
+// The unanswered events, in memory that outlives the keeper: a memfd that witness, worker and the service
+// manager's fd store hold too. Slot n belongs to the event whose fd has number n.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "event.h"
+
+namespace hsm {
+
+// Events have fd numbers from kFirstEventFd on (the keeper occupies the lower ones), so that a successor can
+// have its first fds open before it reserves the numbers of its predecessor's events.
+inline constexpr int kFirstEventFd = 32;
+inline constexpr int kMostFds = 1'048'576;
+
+class Table {
+public:
+  ~Table();
+
+  // A new, empty table, or one that another keeper filled. Both return an error line, empty when all is well.
+  std::string Create();
+  std::string Adopt(int fd);
+
+  int fd() const { return fd_; }
+
+  // Thread-safe for different fds. An event that cannot be recorded is still served, but not by a successor.
+  void Record(const StubEvent& event);
+  void Forget(int eventFd);
+
+  // All recorded events, oldest first. Their fds are numbers only, their pidfds -1.
+  std::vector<StubEvent> All() const;
+  // No event that was ever recorded had a larger number.
+  int Highest() const;
+  // Ids that no event of any keeper has had.
+  uint64_t NextId();
+
+private:
+  struct Header;
+  struct Slot;
+  std::string Map();
+
+  int fd_ = -1;
+  Header* header_ = nullptr;
+  Slot* slots_ = nullptr;
+};
+
+} // namespace hsm
