@@ -103,10 +103,10 @@ void ZeroRange(const Target& target) {
   Allocate(target.file, FALLOC_FL_ZERO_RANGE, kPatchOffset, 8192);
 }
 void Collapse(const Target& target) {
-  Allocate(target.file, FALLOC_FL_COLLAPSE_RANGE, 4096, 4096);
+  Shift(target, FALLOC_FL_COLLAPSE_RANGE);
 }
 void Insert(const Target& target) {
-  Allocate(target.file, FALLOC_FL_INSERT_RANGE, 4096, 4096);
+  Shift(target, FALLOC_FL_INSERT_RANGE);
 }
 
 // A pipe that holds the patch.
