@@ -10,7 +10,7 @@
 namespace hsm {
 namespace {
 
-constexpr int kReaderPatienceMs = 2000, kTickMs = 5000;
+constexpr int kReaderPatienceMs = 2000, kTickMs = 1000, kStuckTickMs = 10;
 constexpr unsigned kThreads = 2;
 
 // proc_pid_fdinfo(5): a mark on a whole filesystem has a line with "sdev:". The kernel drops it with the
@@ -47,8 +47,8 @@ void RunDenier(const std::string& socketPath, const Holdings& holdings, Readers&
   const int mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
   while (GuardsAnything(holdings.group)) {
     pollfd wait[2] = {{mounts, POLLPRI, 0}, {listener, POLLIN, 0}};
-    poll(wait, 2, kTickMs);
-    readers.AddThreadIfStuck();
+    poll(wait, 2, readers.stuck() ? kStuckTickMs : kTickMs);
+    readers.AddThreadsIfStuck();
     if ((wait[1].revents & POLLIN) == 0)
       continue;
     // Only one process may read a group.

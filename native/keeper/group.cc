@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <linux/btrfs.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -38,6 +39,9 @@ std::string Failure(const std::string& what) {
 } // namespace
 
 std::string UuidOf(int fd) {
+  btrfs_ioctl_fs_info_args btrfs = {};
+  if (ioctl(fd, BTRFS_IOC_FS_INFO, &btrfs) == 0)
+    return std::string(reinterpret_cast<const char*>(btrfs.fsid), sizeof btrfs.fsid);
   fsuuid2 uuid = {};
   if (ioctl(fd, FS_IOC_GETFSUUID, &uuid) != 0)
     return "";

@@ -11,8 +11,8 @@ namespace hsm {
 struct Filesystem {
   std::string path;
   uint64_t device = 0; // st_dev of its root
-  std::string
-      uuid; // FS_IOC_GETFSUUID, the same for all subvolumes of a btrfs; empty where the kernel has none
+  // The same for all subvolumes of a btrfs; empty where the kernel tells none (before Linux 6.9).
+  std::string uuid;
   int treeFd = -1; // detached private mount; its accesses raise no events
   int rootFd = -1; // directory opened inside it
 };

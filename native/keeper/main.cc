@@ -33,7 +33,7 @@ namespace hsm {
 namespace {
 
 constexpr unsigned kReaderThreads = 4;
-constexpr int kTickMs = 100;
+constexpr int kTickMs = 100, kStuckTickMs = 10;
 constexpr int kStopReadersMs = 1000;
 constexpr int64_t kStopPatienceMs = 8000;
 constexpr int64_t kShortLifeMs = 2000;
@@ -158,7 +158,20 @@ private:
 };
 
 int Keeper::Fail(const std::string& message, int code) {
-  std::fprintf(stderr, "hsm: %s\n", message.c_str());
+  // As the command line tells errors (docs/operations.md); the message has nothing that JSON escapes but
+  // quotes and backslashes of paths.
+  if (options_.json) {
+    std::string escaped;
+    for (const char c : message) {
+      if (c == '"' || c == '\\')
+        escaped += '\\';
+      escaped += c;
+    }
+    std::fprintf(stderr, "{\"error\":{\"code\":\"%s\",\"message\":\"%s\"}}\n",
+                 code == kExitRefused ? "REFUSED" : "FAILED", escaped.c_str());
+  } else {
+    std::fprintf(stderr, "hsm: %s\n", message.c_str());
+  }
   // Were the last fd of an inherited group closed, its readers would be let through.
   if (options_.inherited.group >= 0 && group_.fd() >= 0) {
     AdoptEvents();
@@ -328,7 +341,7 @@ void Keeper::OnReady() {
 }
 
 void Keeper::Tick() {
-  readers_.AddThreadIfStuck();
+  readers_.AddThreadsIfStuck();
   pending_.RetryPostponed();
   if (witnessAgainAt_ >= 0 && NowMs() >= witnessAgainAt_)
     StartWitness();
@@ -392,7 +405,7 @@ int Keeper::Run() {
   bool blocked = false;
   while (!done_) {
     epoll_event events[64];
-    const int count = epoll_wait(epoll_, events, 64, kTickMs);
+    const int count = epoll_wait(epoll_, events, 64, readers_.stuck() ? kStuckTickMs : kTickMs);
     for (int i = 0; i < count; i++) {
       const uint64_t tag = events[i].data.u64;
       uint64_t drained;

@@ -4,10 +4,11 @@
 
 namespace hsm {
 
-const char kUsage[] = "usage: hsm-keeper --lock FILE --takeover SOCKET [--event-fd rdonly|rdwr] [--managed]\n"
-                      "                  [--group FD --table FD] [--stored-group FD --stored-table FD]\n"
-                      "                  --filesystem PATH... -- DAEMON [ARGUMENT...]\n"
-                      "hsm-keeper is started by 'hsm daemon'\n";
+const char kUsage[] =
+    "usage: hsm-keeper --lock FILE --takeover SOCKET [--event-fd rdonly|rdwr] [--managed] [--json]\n"
+    "                  [--group FD --table FD] [--stored-group FD --stored-table FD]\n"
+    "                  --filesystem PATH... -- DAEMON [ARGUMENT...]\n"
+    "hsm-keeper is started by 'hsm daemon'\n";
 
 bool ParseOptions(int count, char** words, Options* options) {
   options->program = words[0];
@@ -19,6 +20,10 @@ bool ParseOptions(int count, char** words, Options* options) {
     }
     if (word == "--managed") {
       options->managed = true;
+      continue;
+    }
+    if (word == "--json") {
+      options->json = true;
       continue;
     }
     if (i + 1 == count)

@@ -16,6 +16,7 @@ struct Options {
   bool readWriteEvents = false;     // event fds O_RDWR instead of O_RDONLY
   // A service manager starts the daemon again: who survives a keeper holds on until then.
   bool managed = false;
+  bool json = false;    // errors at the start are JSON objects
   Holdings inherited;   // of a keeper that died, from its witness or worker
   Holdings stored;      // from the service manager's fd store
   int witnessPipe = -1; // this process is the witness of the keeper at the other end

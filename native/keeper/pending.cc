@@ -3,10 +3,32 @@
 #include <cerrno>
 #include <cstdio>
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 namespace hsm {
+namespace {
+
+// Every answer wakes all readers of the group that wait. While the answers of a batch run at real-time
+// priority the woken find no time to go back to sleep in between, and need not be woken again: 9,000 answers
+// take one second instead of minutes. Without CAP_SYS_NICE it is just slower.
+class Urgent {
+public:
+  Urgent() { Set(SCHED_FIFO, 1); }
+  ~Urgent() { Set(SCHED_OTHER, 0); }
+  Urgent(const Urgent&) = delete;
+  Urgent& operator=(const Urgent&) = delete;
+
+private:
+  static void Set(int policy, int priority) {
+    sched_param parameters = {};
+    parameters.sched_priority = priority;
+    (void)sched_setscheduler(0, policy, &parameters);
+  }
+};
+
+} // namespace
 
 void Pending::Keep(StubEvent event) {
   std::lock_guard lock(mutex_);
@@ -54,8 +76,7 @@ void Pending::ForgetDeliveries() {
     undelivered_.push_back(id);
 }
 
-bool Pending::Answer(uint64_t id, int error) {
-  std::lock_guard lock(mutex_);
+bool Pending::AnswerLocked(uint64_t id, int error) {
   const auto found = events_.find(id);
   if (found == events_.end())
     return false;
@@ -64,7 +85,20 @@ bool Pending::Answer(uint64_t id, int error) {
   return true;
 }
 
+bool Pending::Answer(uint64_t id, int error) {
+  std::lock_guard lock(mutex_);
+  return AnswerLocked(id, error);
+}
+
+void Pending::Answer(const std::vector<uint64_t>& ids, int error) {
+  const Urgent urgent;
+  std::lock_guard lock(mutex_);
+  for (const uint64_t id : ids)
+    AnswerLocked(id, error);
+}
+
 void Pending::AnswerAll(int error) {
+  const Urgent urgent;
   std::lock_guard lock(mutex_);
   for (auto& [id, event] : events_)
     Finish(event, error);

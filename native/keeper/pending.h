@@ -42,11 +42,14 @@ public:
   // Answers and forgets. Error 0 lets the reader go on, but only when the file no longer carries a record:
   // whatever the worker believes, a stub is never let through. False when the event is not known (any more).
   bool Answer(uint64_t id, int error);
+  // Many at once.
+  void Answer(const std::vector<uint64_t>& ids, int error);
   void AnswerAll(int error);
 
   size_t Count();
 
 private:
+  bool AnswerLocked(uint64_t id, int error);
   void Finish(StubEvent& event, int error);
   bool IsStillStub(const StubEvent& event) const;
 

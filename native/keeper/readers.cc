@@ -1,11 +1,13 @@
 #include "readers.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <time.h>
@@ -16,7 +18,9 @@ namespace {
 
 // Room for one event with its pidfd (8 bytes) and range (24 bytes) records, and never for two.
 constexpr size_t kOneEvent = sizeof(fanotify_event_metadata) + 8 + 24;
-constexpr int kMostThreads = 256;
+constexpr int kMostThreads = 4096;
+// For the events of resident files, for files on their way to the daemon, for everything else.
+constexpr size_t kSpareFds = 2 * kMostThreads + 512;
 
 int PidfdOf(const fanotify_event_metadata* event) {
   const char* at = reinterpret_cast<const char*>(event) + event->metadata_len;
@@ -57,6 +61,9 @@ Readers::Readers(Group& group, Pending& pending, const std::vector<Filesystem>& 
     : group_(group), pending_(pending), filesystems_(filesystems), onStub_(std::move(onStub)) {}
 
 void Readers::Start(unsigned threads) {
+  rlimit files = {};
+  getrlimit(RLIMIT_NOFILE, &files);
+  fdLimit_ = std::max<size_t>(files.rlim_cur, 2 * kSpareFds);
   // Interrupts a blocked read() when the threads are to end; must have a handler without SA_RESTART.
   struct sigaction interrupt = {};
   interrupt.sa_handler = [](int) {};
@@ -110,6 +117,12 @@ void* Readers::Main(void* self) {
 void Readers::Loop() {
   alignas(fanotify_event_metadata) char buffer[kOneEvent];
   while (!stop_) {
+    // Without a free fd the kernel would deny access; what is not read yet just waits.
+    if (pending_.Count() + kSpareFds > fdLimit_) {
+      const timespec pause{0, 10'000'000};
+      nanosleep(&pause, nullptr);
+      continue;
+    }
     const ssize_t length = read(group_.fd(), buffer, sizeof buffer);
     if (length < 0) {
       if (errno == EBADF || errno == EINVAL) {
@@ -128,12 +141,13 @@ void Readers::Loop() {
   running_--;
 }
 
-void Readers::AddThreadIfStuck() {
+void Readers::AddThreadsIfStuck() {
   int waiting = 0;
   const uint64_t taken = taken_;
   const bool waits = ioctl(group_.fd(), FIONREAD, &waiting) == 0 && waiting > 0;
   if (waits && waitedBefore_ && taken == takenBefore_)
-    StartOne();
+    for (int more = std::max<int>(1, running_); more > 0; more--)
+      StartOne();
   waitedBefore_ = waits;
   takenBefore_ = taken;
 }
@@ -148,15 +162,23 @@ void Readers::Handle(const fanotify_event_metadata& event, int pidfd) {
       close(pidfd);
     return;
   }
-  if (fgetxattr(event.fd, kStubXattr, nullptr, 0) < 0 && (errno == ENODATA || errno == EOPNOTSUPP)) {
+  const bool hasRecord =
+      fgetxattr(event.fd, kStubXattr, nullptr, 0) >= 0 || (errno != ENODATA && errno != EOPNOTSUPP);
+  struct stat status;
+  const bool hasData = fstat(event.fd, &status) == 0 && status.st_blocks > 0;
+  if (!hasRecord && (hasData || status.st_size == 0)) {
     resident_++;
-    group_.IgnoreInode(event.fd);
+    // An empty file may become a hollow one with a record under the very fd that it was made with (tar
+    // --xattrs).
+    if (hasData)
+      group_.IgnoreInode(event.fd);
     group_.Respond(event.fd, FAN_ALLOW);
     close(event.fd);
     if (pidfd >= 0)
       close(pidfd);
     return;
   }
+  // A hollow file without a record may be a stub that lost it: the daemon knows.
   HandleStub(event, pidfd);
 }
 
@@ -179,6 +201,11 @@ void Readers::HandleStub(const fanotify_event_metadata& event, int pidfd) {
   StubEvent stub;
   stub.fd = event.fd;
   stub.pidfd = pidfd;
+  // Where fds are scarce, a reader's event counts for more than noticing its death at once.
+  if (2 * pending_.Count() + kSpareFds > fdLimit_ && pidfd >= 0) {
+    close(pidfd);
+    stub.pidfd = -1;
+  }
   stub.pid = event.pid;
   stub.filesystem = index < filesystems_.size() ? index : kUnknownFilesystem;
   stub.preAccess = (event.mask & FAN_PRE_ACCESS) != 0;

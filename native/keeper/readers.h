@@ -24,10 +24,11 @@ public:
           std::function<void()> onStub);
 
   void Start(unsigned threads);
-  // Adds a thread when events wait and none was taken since the last call: a user's lease holds each read()
-  // of its file inside the kernel for up to lease-break-time, and must not hold anybody else up. To be called
-  // every 100 ms or so.
-  void AddThreadIfStuck();
+  // Doubles the threads when events wait and none was taken since the last call: a user's lease holds each
+  // read() of its file inside the kernel for up to lease-break-time, and must not hold anybody else up. To be
+  // called every 100 ms or so, and every 10 ms while `stuck`.
+  void AddThreadsIfStuck();
+  bool stuck() const { return waitedBefore_; }
 
   // Ends the threads; one that waits for a user's lease inside the kernel is left behind after `patienceMs`.
   void Stop(int patienceMs);
@@ -51,6 +52,7 @@ private:
   Pending& pending_;
   const std::vector<Filesystem>& filesystems_;
   std::function<void()> onStub_;
+  size_t fdLimit_ = 0;
   std::atomic<bool> stop_{false}, deny_{false};
   std::atomic<pid_t> worker_{0};
   std::atomic<int> running_{0};

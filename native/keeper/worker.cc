@@ -75,7 +75,9 @@ bool Worker::Start() {
   for (const std::string& word : options_.command)
     arguments.push_back(const_cast<char*>(word.data()));
   arguments.push_back(nullptr);
-  std::vector<char*> environment = {fds.data()};
+  // glibc gives each thread an arena of its own otherwise, which holds on to what a job used (mallopt(3)).
+  std::string arenas = "MALLOC_ARENA_MAX=2";
+  std::vector<char*> environment = {fds.data(), arenas.data()};
   for (char** variable = environ; *variable != nullptr; variable++)
     if (std::strncmp(*variable, "NOTIFY_SOCKET=", 14) != 0 && std::strncmp(*variable, "HSM_KEEPER=", 11) != 0)
       environment.push_back(*variable);
@@ -137,11 +139,9 @@ bool Worker::Receive() {
       std::memcpy(&answer, buffer, sizeof answer);
       if (static_cast<size_t>(length) < sizeof answer + size_t{8} * answer.count)
         break;
-      for (uint32_t i = 0; i < answer.count; i++) {
-        uint64_t id;
-        std::memcpy(&id, buffer + sizeof answer + size_t{8} * i, sizeof id);
-        pending_.Answer(id, static_cast<int>(answer.error));
-      }
+      std::vector<uint64_t> ids(answer.count);
+      std::memcpy(ids.data(), buffer + sizeof answer, size_t{8} * answer.count);
+      pending_.Answer(ids, static_cast<int>(answer.error));
       break;
     }
     case MessageType::kReady:

@@ -19,7 +19,7 @@ ${examples('hsm daemon', 'hsm daemon --config /etc/hsm/hsm.toml', 'systemctl sta
         const config = context.config();
         const running = await daemonAnswers(config.socket);
         if (running !== null) throw refusal(`a daemon already runs for this configuration (pid ${running.pid})`);
-        return startDaemon(config);
+        return startDaemon(config, context);
       }),
     );
 }

@@ -55,6 +55,7 @@ export async function openDaemon(config: Config, fds: KeeperFds, log: Log, onKee
   let recaller: Recaller | null = null;
   const events: KeeperEvents = {
     stub: (event) => recaller?.onStub(event),
+    unusable: (id) => keeper.answer([id], 'EAGAIN'),
     gone: (id) => recaller?.onGone(id),
     closed: onKeeperClosed,
   };

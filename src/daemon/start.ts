@@ -6,7 +6,7 @@ import { HsmError } from '../errors.ts';
 import { keeperPath, native, projectRoot } from '../native/index.ts';
 
 /** Never returns: the process becomes the keeper, so that its pid is the one to send SIGTERM to. */
-export function startDaemon(config: Config): never {
+export function startDaemon(config: Config, { json }: { readonly json: boolean }): never {
   if (process.getuid?.() !== 0) throw new HsmError('EPERM', `hsm daemon must run as root: fanotify permission events need CAP_SYS_ADMIN`);
   if (!existsSync(cataloguePath(config.state))) {
     throw new HsmError('ENOENT', `${cataloguePath(config.state)} does not exist: run 'hsm init' first, or check 'state' in ${config.file}`);
@@ -14,7 +14,7 @@ export function startDaemon(config: Config): never {
   for (const path of config.filesystems) requireMounted(path);
   mkdirSync(dirname(config.socket), { recursive: true, mode: 0o755 });
   const [command = '', ...words] = keeperArguments(config);
-  process.execve?.(keeperPath, [command, ...storedHoldings(), ...words], process.env);
+  process.execve?.(keeperPath, [command, ...(json ? ['--json'] : []), ...storedHoldings(), ...words], process.env);
   throw new HsmError('ENOSYS', `${keeperPath} cannot be started`);
 }
 

@@ -22,6 +22,8 @@ export interface StubEvent {
 
 export interface KeeperEvents {
   stub(event: StubEvent): void;
+  /** An event came without its fd: its reader is to try again. */
+  unusable(id: number): void;
   /** The waiter of this event died; the event is answered already. */
   gone(id: number): void;
   /** The keeper's end closed: it died. */
@@ -83,12 +85,18 @@ function dispatch(data: Buffer, fds: readonly number[], events: KeeperEvents): v
     events.gone(Number(data.readBigUInt64LE(8)));
     return;
   }
+  if (type !== fromKeeper.event) return;
   const fd = fds[0];
-  if (type !== fromKeeper.event || fd === undefined) return;
+  const id = Number(data.readBigUInt64LE(16));
+  if (fd === undefined) {
+    // This process is out of file descriptors (recvmsg(2), MSG_CTRUNC).
+    events.unusable(id);
+    return;
+  }
   const filesystem = data.readUInt16LE(2);
   const exeEnd = 24 + data.readUInt32LE(12);
   events.stub({
-    id: Number(data.readBigUInt64LE(16)),
+    id,
     fd,
     filesystem: filesystem === 0xffff ? -1 : filesystem,
     pid: data.readInt32LE(4),

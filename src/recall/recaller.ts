@@ -4,7 +4,7 @@ import type { Catalog, CopyRow } from '../catalog/model.ts';
 import { errorCode } from '../errors.ts';
 import type { Medium } from '../media/medium.ts';
 import { native } from '../native/index.ts';
-import { decodeStubRecord, stubXattr } from '../stub.ts';
+import { decodeStubRecord, encodeStubRecord, stubXattr } from '../stub.ts';
 import { classify, readInode } from './classify.ts';
 import { Committer } from './committer.ts';
 import { denialErrnos, type DenialErrno, type Keeper, type StubEvent } from './keeper-client.ts';
@@ -238,6 +238,10 @@ export class Recaller {
     const inode = readInode(event.fd);
     const verdict = classify(inode);
     if (verdict.kind === 'resident') {
+      if (inode.bytes === null && inode.stat.size > 0 && inode.range.data === -1) {
+        void this.#lookUp(event);
+        return;
+      }
       if (verdict.dropRecord) {
         native.removexattr(event.fd, stubXattr);
         log.info({ path: event.path, reason: verdict.reason }, 'dropped a record that meant nothing');
@@ -278,6 +282,39 @@ export class Recaller {
     request.waiters.set(event.id, waiter);
     this.#byEvent.set(event.id, request);
     void this.#resolve([request]);
+  }
+
+  /** A hollow file without a record: a sparse file of its owner's, or a stub that somebody took the record from. The catalogue tells. */
+  async #lookUp(event: StubEvent): Promise<void> {
+    const { catalog, filesystems, keeper, log } = this.#options;
+    try {
+      await this.#moves.flush();
+      const { ino } = native.statx(event.fd, '');
+      const id = filesystems[event.filesystem]?.id;
+      const [row] = id === undefined ? [] : await catalog.filesByInode(id, [ino]);
+      const object = row === undefined ? undefined : await catalog.object(row.object);
+      // Another reader of it may have come this way meanwhile.
+      const inode = readInode(event.fd);
+      const isHollow = inode.bytes === null && inode.range.data === -1;
+      const copy = object?.copies[0];
+      const wasStub = row?.state === 'stub' && row.handleHash === inode.handleHash && row.size === inode.stat.size && row.mtimeNs === inode.stat.mtimeNs;
+      if (isHollow && wasStub && copy !== undefined) {
+        const { size, mtimeNs, handleHash } = row;
+        native.setxattr(event.fd, stubXattr, encodeStubRecord({ flags: 0, volume: copy.volume, container: copy.container, offset: copy.offset, object: row.object, size, mtimeNs, handleHash }));
+        log.warn({ path: event.path }, 'a stub had lost its record: written again');
+      }
+      if (isHollow && wasStub && copy === undefined) throw new Error('it was a stub, and no copy of its object is known');
+      if ((isHollow && wasStub) || inode.bytes !== null) {
+        this.onStub(event);
+        return;
+      }
+      closeSync(event.fd);
+      keeper.answer([event.id], null);
+    } catch (error) {
+      log.error({ error, path: event.path }, 'a hollow file could not be looked up');
+      closeSync(event.fd);
+      keeper.answer([event.id], 'EIO');
+    }
   }
 
   #create(
