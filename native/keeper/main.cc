@@ -249,7 +249,7 @@ void Keeper::AdoptEvents() {
 
 void Keeper::StartWitness() {
   witnessAgainAt_ = -1;
-  if (witness_.Start(options_, Held()))
+  if (witness_.Start(options_, Held(), table_.Generation()))
     return;
   std::perror("hsm-keeper: no witness");
   witnessAgainAt_ = NowMs() + kMostRestartDelayMs;
@@ -368,6 +368,9 @@ int Keeper::Run() {
   int predecessor = -1;
   if (const std::string problem = TakeHoldings(&predecessor); !problem.empty())
     return Fail(problem, kExitFailed);
+  if (isHeir && table_.Generation() != options_.generation)
+    return kExitRefused; // another heir took over, and may have ended in good order since
+  table_.NextGeneration();
   sigset_t handled;
   sigemptyset(&handled);
   for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGCHLD})

@@ -6,7 +6,7 @@ namespace hsm {
 
 const char kUsage[] =
     "usage: hsm-keeper --lock FILE --takeover SOCKET [--event-fd rdonly|rdwr] [--managed] [--json]\n"
-    "                  [--group FD --table FD] [--stored-group FD --stored-table FD]\n"
+    "                  [--group FD --table FD --generation N] [--stored-group FD --stored-table FD]\n"
     "                  --filesystem PATH... -- DAEMON [ARGUMENT...]\n"
     "hsm-keeper is started by 'hsm daemon'\n";
 
@@ -39,6 +39,8 @@ bool ParseOptions(int count, char** words, Options* options) {
       options->inherited.group = std::atoi(value.c_str());
     else if (word == "--table")
       options->inherited.table = std::atoi(value.c_str());
+    else if (word == "--generation")
+      options->generation = static_cast<unsigned>(std::strtoul(value.c_str(), nullptr, 10));
     else if (word == "--stored-group")
       options->stored.group = std::atoi(value.c_str());
     else if (word == "--stored-table")
@@ -55,7 +57,8 @@ bool ParseOptions(int count, char** words, Options* options) {
          (options->stored.group < 0) == (options->stored.table < 0);
 }
 
-std::vector<std::string> WitnessWords(const Options& options, const Holdings& holdings, int pipe) {
+std::vector<std::string> WitnessWords(const Options& options, const Holdings& holdings, unsigned generation,
+                                      int pipe) {
   std::vector<std::string> words = {options.program,
                                     "--lock",
                                     options.lockFile,
@@ -67,6 +70,8 @@ std::vector<std::string> WitnessWords(const Options& options, const Holdings& ho
                                     std::to_string(holdings.group),
                                     "--table",
                                     std::to_string(holdings.table),
+                                    "--generation",
+                                    std::to_string(generation),
                                     "--witness",
                                     std::to_string(pipe)};
   if (options.managed)

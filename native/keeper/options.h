@@ -16,16 +16,18 @@ struct Options {
   bool readWriteEvents = false;     // event fds O_RDWR instead of O_RDONLY
   // A service manager starts the daemon again: who survives a keeper holds on until then.
   bool managed = false;
-  bool json = false;    // errors at the start are JSON objects
-  Holdings inherited;   // of a keeper that died, from its witness or worker
-  Holdings stored;      // from the service manager's fd store
-  int witnessPipe = -1; // this process is the witness of the keeper at the other end
+  bool json = false;       // errors at the start are JSON objects
+  Holdings inherited;      // of a keeper that died, from its witness or worker
+  unsigned generation = 0; // of that keeper (table.h)
+  Holdings stored;         // from the service manager's fd store
+  int witnessPipe = -1;    // this process is the witness of the keeper at the other end
 };
 
 bool ParseOptions(int count, char** words, Options* options);
 
 // The command line of a witness: it holds these, and watches that pipe.
-std::vector<std::string> WitnessWords(const Options& options, const Holdings& holdings, int pipe);
+std::vector<std::string> WitnessWords(const Options& options, const Holdings& holdings, unsigned generation,
+                                      int pipe);
 
 extern const char kUsage[];
 

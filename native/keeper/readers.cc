@@ -164,9 +164,10 @@ void Readers::Handle(const fanotify_event_metadata& event, int pidfd) {
   }
   const bool hasRecord =
       fgetxattr(event.fd, kStubXattr, nullptr, 0) >= 0 || (errno != ENODATA && errno != EOPNOTSUPP);
-  struct stat status;
-  const bool hasData = fstat(event.fd, &status) == 0 && status.st_blocks > 0;
-  if (!hasRecord && (hasData || status.st_size == 0)) {
+  // Blocks do not tell: large attributes take some, too.
+  const bool hasData = lseek(event.fd, 0, SEEK_DATA) >= 0;
+  struct stat status = {};
+  if (!hasRecord && (hasData || (fstat(event.fd, &status) == 0 && status.st_size == 0))) {
     resident_++;
     // An empty file may become a hollow one with a record under the very fd that it was made with (tar
     // --xattrs).

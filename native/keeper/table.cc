@@ -18,6 +18,7 @@ struct Table::Header {
   uint64_t magic;
   std::atomic<uint64_t> nextId;
   std::atomic<int32_t> highest;
+  std::atomic<uint32_t> generation;
 };
 
 // Fixed layout: a keeper of another build may read it.
@@ -120,6 +121,14 @@ std::vector<StubEvent> Table::All() const {
 
 int Table::Highest() const {
   return header_->highest;
+}
+
+uint32_t Table::Generation() const {
+  return header_->generation;
+}
+
+uint32_t Table::NextGeneration() {
+  return ++header_->generation;
 }
 
 uint64_t Table::NextId() {

@@ -33,6 +33,9 @@ public:
   std::vector<StubEvent> All() const;
   // No event that was ever recorded had a larger number.
   int Highest() const;
+  // Counts the keepers that served this table. An heir of one that others have succeeded is too late.
+  uint32_t Generation() const;
+  uint32_t NextGeneration();
   // Ids that no event of any keeper has had.
   uint64_t NextId();
 

@@ -12,6 +12,8 @@
 #include <unistd.h>
 #include <vector>
 
+#include "table.h"
+
 namespace hsm {
 namespace {
 
@@ -34,11 +36,11 @@ void SetAll(void (*handler)(int)) {
 
 } // namespace
 
-bool Witness::Start(const Options& options, const Holdings& holdings) {
+bool Witness::Start(const Options& options, const Holdings& holdings, unsigned generation) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0)
     return false;
-  std::vector<std::string> words = WitnessWords(options, holdings, ends[0]);
+  std::vector<std::string> words = WitnessWords(options, holdings, generation, ends[0]);
   std::vector<char*> arguments;
   for (std::string& word : words)
     arguments.push_back(word.data());
@@ -114,6 +116,9 @@ void RunHolder(const Options& options) {
   const int lock = open((options.lockFile + ".holder").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) != 0)
     _exit(0);
+  Table table;
+  if (!table.Adopt(options.inherited.table).empty() || table.Generation() != options.generation)
+    _exit(0); // another one has handed over already
   std::fprintf(stderr, "hsm-keeper: the keeper died; readers wait until the daemon is started again\n");
   for (int listener = -1;;) {
     if (listener < 0)

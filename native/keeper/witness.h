@@ -12,7 +12,7 @@ namespace hsm {
 // The keeper's side.
 class Witness {
 public:
-  bool Start(const Options& options, const Holdings& holdings);
+  bool Start(const Options& options, const Holdings& holdings, unsigned generation);
   // Reaps it; true when it has ended.
   bool Reap();
   // The process ends in good order: nothing is to be held.

@@ -44,7 +44,8 @@ std::string PathOf(const std::vector<Filesystem>& filesystems, const StubEvent& 
 std::string Worker::Fds(int socket) const {
   std::string fds = "HSM_KEEPER={\"socket\":" + std::to_string(socket) +
                     ",\"group\":" + std::to_string(group_.fd()) +
-                    ",\"table\":" + std::to_string(table_.fd()) + ",\"mounts\":[";
+                    ",\"table\":" + std::to_string(table_.fd()) +
+                    ",\"generation\":" + std::to_string(table_.Generation()) + ",\"mounts\":[";
   for (const Filesystem& filesystem : options_.filesystems) {
     if (&filesystem != &options_.filesystems.front())
       fds += ',';

@@ -17,6 +17,8 @@ export interface KeeperFds {
   readonly group: number;
   /** The keeper's table of unanswered events. */
   readonly table: number;
+  /** Which keeper of that table this is. */
+  readonly generation: number;
   /** Whether the kernel asks at every access, or (before Linux 6.14) at open only. */
   readonly guard: 'pre-access' | 'open-only';
   /** A service manager starts the daemon again when its keeper dies. */

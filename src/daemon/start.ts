@@ -33,6 +33,7 @@ export function storedHoldings(): string[] {
 interface Inheritance {
   readonly group: number;
   readonly table: number;
+  readonly generation: number;
   readonly managed: boolean;
 }
 
@@ -46,7 +47,7 @@ export function keeperArguments(config: Config, inheritance?: Inheritance): stri
     ...['--lock', join(config.state, 'daemon.lock')],
     ...['--takeover', join(config.state, 'keeper.sock')],
     ...['--event-fd', config.recall.eventFd === 'rdwr' ? 'rdwr' : 'rdonly'],
-    ...(inheritance === undefined ? [] : ['--group', String(inheritance.group), '--table', String(inheritance.table)]),
+    ...(inheritance === undefined ? [] : ['--group', String(inheritance.group), '--table', String(inheritance.table), '--generation', String(inheritance.generation)]),
     ...(inheritance?.managed === true ? ['--managed'] : []),
     ...config.filesystems.flatMap((path) => ['--filesystem', path]),
     '--',

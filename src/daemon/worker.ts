@@ -21,7 +21,7 @@ export async function runWorker(config: Config): Promise<void> {
   const level = process.env['HSM_LOG'];
   const log = createLogger(isLevel(level) ? level : 'info');
   const daemon = await openDaemon(config, fds, log, () => {
-    if (!stopping) leaveToHeir(keeperArguments(config, { ...inherited, managed: fds.managed }), fds);
+    if (!stopping) leaveToHeir(keeperArguments(config, { ...inherited, generation: fds.generation, managed: fds.managed }), fds);
   });
   await daemon.jobs.closeLeftovers();
   const server = await startControlServer({

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { execa } from 'execa';
@@ -53,6 +53,7 @@ kernel('a set-up machine has no failures, and drawbacks are warnings', async (t)
   await execa('mount', ['-o', 'remount,bind,ro', view]);
   await execa('mount', ['-o', 'remount,noatime', mount]);
   chmodSync(join(folder, 'tapes'), 0o755);
+  writeFileSync(config, readFileSync(config, 'utf8').replace(/^\[recall\]$/m, '[recall]\nevent_fd = "rdwr"'));
   const worse = await hsm(['doctor', '--json', '--config', config]);
   t.is(worse.exitCode, 0);
   const warnings = findings(worse.stdout).filter(({ status }) => status === 'warn').map(({ message }) => message);

@@ -19,7 +19,7 @@ function checkOne(path: string, config: Config, all: readonly Mount[]): Finding[
   if (mount?.path !== path) return [fail(check, `${path} is not mounted`, `mount it before 'hsm daemon' starts (RequiresMountsFor=${path} in hsm.service), or take it out of ${config.file}`)];
   if (mount.device === mountOf('/', all)?.device) return [fail(check, `${path} is the root filesystem`, `take it out of ${config.file}: hsm must not guard what the system runs on`)];
   if (!managedTypes.includes(mount.type)) return [fail(check, `${path} is ${mount.type}`, `use ${managedTypes.join(', ')}`)];
-  const findings = [...writable(mount), ...readOnlyViews(mount, all), ...accessTimes(mount), ...ownFolders(mount, config, all), ...(mount.type === 'ext4' ? inodeSize(mount) : [])];
+  const findings = [...writable(mount), ...(config.recall.eventFd === 'rdwr' ? readOnlyViews(mount, all) : []), ...accessTimes(mount), ...ownFolders(mount, config, all), ...(mount.type === 'ext4' ? inodeSize(mount) : [])];
   return findings.length > 0 ? findings : [ok(check, `${path}: ${mount.type} on ${mount.source}, mounted read-write`)];
 }
 
@@ -27,11 +27,11 @@ function writable(mount: Mount): Finding[] {
   return mount.options.includes('ro') ? [fail(check, `${mount.path} is mounted read-only: nothing can be recalled`, `mount -o remount,rw ${mount.path}`)] : [];
 }
 
-/** The kernel cannot open an event's file for writing through a read-only mount. */
+/** The kernel cannot open an event's file for writing through a read-only mount (`recall.event_fd`). */
 function readOnlyViews(mount: Mount, all: readonly Mount[]): Finding[] {
   return all
     .filter((each) => each.device === mount.device && each.path !== mount.path && each.options.includes('ro'))
-    .map((each) => warn(check, `${each.path} is a read-only view of ${mount.path}: who opens a stub through it gets EPERM`, `mount it read-write, or have stubs there recalled first with 'hsm recall'`));
+    .map((each) => warn(check, `${each.path} is a read-only view of ${mount.path}: who opens a stub through it gets EPERM`, `set recall.event_fd = "auto" in the config`));
 }
 
 function accessTimes(mount: Mount): Finding[] {
