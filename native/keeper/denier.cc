@@ -1,5 +1,6 @@
 #include "denier.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -10,7 +11,7 @@
 namespace hsm {
 namespace {
 
-constexpr int kReaderPatienceMs = 2000, kTickMs = 1000, kStuckTickMs = 10;
+constexpr int kReaderPatienceMs = 2000, kTickMs = 1000, kStuckTickMs = 10, kSoonTicks = 200;
 constexpr unsigned kThreads = 2;
 
 // proc_pid_fdinfo(5): a mark on a whole filesystem has a line with "sdev:". The kernel drops it with the
@@ -34,7 +35,7 @@ bool GuardsAnything(int group) {
 } // namespace
 
 void RunDenier(const std::string& socketPath, const Holdings& holdings, Readers& readers,
-               std::vector<Filesystem>& filesystems) {
+               std::vector<Filesystem>& filesystems, const std::function<void()>& onTick) {
   // The private mounts would keep the devices busy after an umount.
   for (Filesystem& filesystem : filesystems) {
     close(filesystem.rootFd);
@@ -43,11 +44,16 @@ void RunDenier(const std::string& socketPath, const Holdings& holdings, Readers&
   }
   readers.set_deny(true);
   readers.Start(kThreads);
-  const int listener = ListenForSuccessor(socketPath);
+  int listener = -1, soon = 0;
   const int mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
   while (GuardsAnything(holdings.group)) {
+    onTick();
+    if (listener < 0)
+      listener = ListenForSuccessor(socketPath);
     pollfd wait[2] = {{mounts, POLLPRI, 0}, {listener, POLLIN, 0}};
-    poll(wait, 2, readers.stuck() ? kStuckTickMs : kTickMs);
+    poll(wait, 2, readers.stuck() || soon > 0 ? kStuckTickMs : kTickMs);
+    // The superblock, and its mark, go some time after the last mount.
+    soon = wait[0].revents != 0 ? kSoonTicks : std::max(0, soon - 1);
     readers.AddThreadsIfStuck();
     if ((wait[1].revents & POLLIN) == 0)
       continue;

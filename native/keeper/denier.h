@@ -1,6 +1,7 @@
 // What is left of the keeper after a clean stop: denies every access to a stub with EAGAIN, so that nobody
 // reads zeros, until the next `hsm daemon` takes the group over or the filesystems' last mounts are gone.
 #pragma once
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -11,7 +12,8 @@
 namespace hsm {
 
 // Returns when there is nothing left to deny.
+// `onTick` is called every second or so.
 void RunDenier(const std::string& socketPath, const Holdings& holdings, Readers& readers,
-               std::vector<Filesystem>& filesystems);
+               std::vector<Filesystem>& filesystems, const std::function<void()>& onTick);
 
 } // namespace hsm

@@ -24,7 +24,8 @@ struct StubEvent {
   int pidfd = -1; // readable when the waiting process is gone; -1 when it was gone already
   pid_t pid = 0;
   uid_t uid = 0;
-  uint16_t filesystem = 0;
+  uint16_t filesystem = 0; // index in the order of --filesystem
+  uint64_t device = 0;     // of that filesystem's root: the order may be another when a successor reads it
   bool preAccess = false;
   FileHandle handle;
   std::string exe;

@@ -41,7 +41,7 @@ constexpr int64_t kMostRestartDelayMs = 5000;
 // Another survivor of the same keeper may be ahead; a fork of the dead one holds its lock for a moment.
 constexpr int64_t kLockPatienceMs = 2000;
 // Events that a dead keeper had taken but not recorded have numbers at most so far above the recorded ones.
-constexpr int kUnrecordedReach = 4096;
+constexpr int kUnrecordedReach = 16'384;
 // Documented exit codes (docs/operations.md).
 constexpr int kExitFailed = 1, kExitRefused = 5;
 
@@ -51,20 +51,25 @@ int64_t NowMs() {
   return now.tv_sec * 1000 + now.tv_nsec / 1'000'000;
 }
 
+enum class Locked { kYes, kByAnother, kNoFile };
+
 // One daemon per state folder. The lock lives as long as the keeper does; the kernel drops it.
-bool Lock(const std::string& file, int64_t patienceMs, int* lock) {
+Locked Lock(const std::string& file, int64_t patienceMs, int* lock) {
   *lock = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (*lock < 0)
-    return false;
+    return Locked::kNoFile;
   for (const int64_t until = NowMs() + patienceMs; flock(*lock, LOCK_EX | LOCK_NB) != 0;) {
     if (NowMs() >= until)
-      return false;
+      return Locked::kByAnother;
     const timespec pause{0, 5'000'000};
     nanosleep(&pause, nullptr);
   }
   char pid[32];
   const int length = std::snprintf(pid, sizeof pid, "%d\n", getpid());
-  return ftruncate(*lock, 0) == 0 && pwrite(*lock, pid, static_cast<size_t>(length), 0) == length;
+  // For people; on a full disk it stays as it was.
+  if (ftruncate(*lock, 0) != 0 || pwrite(*lock, pid, static_cast<size_t>(length), 0) != length)
+    std::perror("hsm-keeper: the pid in the lock file");
+  return Locked::kYes;
 }
 
 // Every waiting reader costs an fd for its event and one for its process, here and for a moment in the
@@ -126,7 +131,8 @@ private:
   std::string AdoptTable(int fd);
   void AdoptEvents();
   std::string Guard();
-  void StartWitness();
+  void ForgetStored();
+  void StartWitness(unsigned generation);
   bool StartWorker();
   void Add(int fd, uint32_t events, uint64_t tag);
   void Watch(const StubEvent& event);
@@ -236,7 +242,12 @@ void Keeper::AdoptEvents() {
       denied++;
   }
   for (StubEvent& event : orphans_) {
-    event.pidfd = static_cast<int>(syscall(SYS_pidfd_open, event.pid, 0));
+    const auto sameDevice = [&event](const Filesystem& each) { return each.device == event.device; };
+    const auto found = std::find_if(options_.filesystems.begin(), options_.filesystems.end(), sameDevice);
+    event.filesystem = found == options_.filesystems.end()
+                           ? kUnknownFilesystem
+                           : static_cast<uint16_t>(found - options_.filesystems.begin());
+    event.pidfd = readers_.hasManyFds() ? static_cast<int>(syscall(SYS_pidfd_open, event.pid, 0)) : -1;
     event.uid = OwnerOf(event.pid);
     event.exe = ExecutableOf(event.pid);
     pending_.Keep(std::move(event));
@@ -247,9 +258,14 @@ void Keeper::AdoptEvents() {
   orphans_.clear();
 }
 
-void Keeper::StartWitness() {
+void Keeper::ForgetStored() {
+  Notify("FDSTOREREMOVE=1\nFDNAME=hsm-group");
+  Notify("FDSTOREREMOVE=1\nFDNAME=hsm-table");
+}
+
+void Keeper::StartWitness(unsigned generation) {
   witnessAgainAt_ = -1;
-  if (witness_.Start(options_, Held(), table_.Generation()))
+  if (witness_.Start(options_, Held(), generation))
     return;
   std::perror("hsm-keeper: no witness");
   witnessAgainAt_ = NowMs() + kMostRestartDelayMs;
@@ -318,7 +334,8 @@ void Keeper::OnWorkerEnd(int exitCode) {
     done_ = true;
     return;
   }
-  if (!everReady_ && !hasReaders_) {
+  const bool wasKilled = exitCode >= 128;
+  if (!everReady_ && !hasReaders_ && !wasKilled && pending_.Count() == 0) {
     // It never served anybody: a configuration that cannot work is reported, not tried for ever.
     exitCode_ = exitCode == 0 ? kExitFailed : exitCode;
     done_ = true;
@@ -344,7 +361,7 @@ void Keeper::Tick() {
   readers_.AddThreadsIfStuck();
   pending_.RetryPostponed();
   if (witnessAgainAt_ >= 0 && NowMs() >= witnessAgainAt_)
-    StartWitness();
+    StartWitness(table_.Generation());
   if (startAgainAt_ >= 0 && NowMs() >= startAgainAt_ && !StartWorker())
     startAgainAt_ = NowMs() + kMostRestartDelayMs;
   if (stopBy_ >= 0 && NowMs() >= stopBy_ && worker_.alive()) {
@@ -359,18 +376,21 @@ int Keeper::Run() {
   RaiseLimits();
   // Survivors of a dead keeper race for its place; whoever loses must not have touched anything.
   const bool isHeir = options_.inherited.group >= 0;
-  if (!Lock(options_.lockFile, isHeir ? kLockPatienceMs : 0, &lock_)) {
-    if (isHeir)
-      return kExitRefused;
+  const Locked locked = Lock(options_.lockFile, isHeir ? kLockPatienceMs : 0, &lock_);
+  if (locked == Locked::kByAnother && isHeir)
+    return kExitRefused;
+  if (locked == Locked::kByAnother)
     return Fail("a daemon already runs for this configuration (it holds " + options_.lockFile + ")",
                 kExitRefused);
-  }
+  if (locked == Locked::kNoFile && isHeir)
+    DenyInherited();
+  if (locked == Locked::kNoFile)
+    return Fail(options_.lockFile + ": " + std::strerror(errno), kExitFailed);
   int predecessor = -1;
   if (const std::string problem = TakeHoldings(&predecessor); !problem.empty())
     return Fail(problem, kExitFailed);
   if (isHeir && table_.Generation() != options_.generation)
     return kExitRefused; // another heir took over, and may have ended in good order since
-  table_.NextGeneration();
   sigset_t handled;
   sigemptyset(&handled);
   for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGCHLD})
@@ -383,17 +403,25 @@ int Keeper::Run() {
     return Fail(std::string("keeper: ") + std::strerror(errno), kExitFailed);
   if (const std::string problem = Guard(); !problem.empty())
     return Fail(problem, kExitFailed);
-  Notify("FDSTORE=1\nFDNAME=hsm-group\nFDPOLL=0", group_.fd());
+  if (!adopted_)
+    ForgetStored();
+  // A table without its group is nothing; a group without its table would be held for nobody.
   Notify("FDSTORE=1\nFDNAME=hsm-table\nFDPOLL=0", table_.fd());
+  Notify("FDSTORE=1\nFDNAME=hsm-group\nFDPOLL=0", group_.fd());
+  // From the next line on heirs of the keeper before are too late, so an heir of this one must stand.
+  StartWitness(table_.Generation() + 1);
+  table_.NextGeneration();
   if (predecessor >= 0)
     ConfirmTakeover(predecessor);
   if (adopted_)
     AdoptEvents();
-  StartWitness();
   Add(signals_, EPOLLIN, kSignal);
   Add(wake_, EPOLLIN, kWake);
-  if (!StartWorker())
-    return Fail("the daemon cannot be started", kExitFailed);
+  if (!StartWorker()) {
+    if (!adopted_)
+      return Fail("the daemon cannot be started", kExitFailed);
+    startAgainAt_ = NowMs() + kMostRestartDelayMs;
+  }
   // The numbers below are a successor's own.
   for (int filler = dup(wake_); filler >= 0;) {
     if (filler >= kFirstEventFd) {
@@ -442,20 +470,18 @@ int Keeper::Stop() {
   readers_.Stop(kStopReadersMs);
   pending_.AnswerAll(EAGAIN);
   if (!worker_.stubsLeft() || (!everReady_ && !adopted_)) {
-    Notify("FDSTOREREMOVE=1\nFDNAME=hsm-group");
-    Notify("FDSTOREREMOVE=1\nFDNAME=hsm-table");
+    ForgetStored();
     witness_.Dismiss();
     return exitCode_;
   }
   witness_.WatchDenier();
   const pid_t child = fork();
   if (child < 0)
-    return Fail("cannot leave a process behind that denies access to stubs: they read as zeros until the "
-                "next 'hsm daemon'",
-                kExitFailed);
+    return kExitFailed; // the witness denies
   if (child > 0)
     return exitCode_;
   setsid();
+  readers_.ForgetThreads();
   const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
   for (const int stream : {0, 1, 2})
     dup2(null, stream);
@@ -472,7 +498,12 @@ void Keeper::Deny() {
   sigprocmask(SIG_SETMASK, &none, nullptr);
   std::signal(SIGINT, SIG_IGN);
   std::signal(SIGHUP, SIG_IGN);
-  RunDenier(options_.socketPath, Held(), readers_, options_.filesystems);
+  RunDenier(options_.socketPath, Held(), readers_, options_.filesystems, [this] {
+    if (witness_.IsThere())
+      return;
+    StartWitness(table_.Generation());
+    witness_.WatchDenier();
+  });
   witness_.Dismiss();
   _exit(0);
 }
@@ -483,10 +514,10 @@ void Keeper::DenyInherited() {
   group_.Adopt(options_.inherited.group);
   if (const std::string problem = AdoptTable(options_.inherited.table); !problem.empty())
     std::fprintf(stderr, "hsm-keeper: %s\n", problem.c_str());
+  else if (!table_.Succeed(options_.generation))
+    _exit(0); // a keeper has taken over since
   AdoptEvents();
   pending_.AnswerAll(EAGAIN);
-  StartWitness();
-  witness_.WatchDenier();
   Deny();
 }
 

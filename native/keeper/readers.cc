@@ -40,6 +40,13 @@ int PidfdOf(const fanotify_event_metadata* event) {
   return -1;
 }
 
+// At least one reader's worth, however low the limit is.
+size_t FdLimit() {
+  rlimit files = {};
+  getrlimit(RLIMIT_NOFILE, &files);
+  return std::max<size_t>(files.rlim_cur, kSpareFds + 1);
+}
+
 } // namespace
 
 std::string ExecutableOf(pid_t pid) {
@@ -61,9 +68,7 @@ Readers::Readers(Group& group, Pending& pending, const std::vector<Filesystem>& 
     : group_(group), pending_(pending), filesystems_(filesystems), onStub_(std::move(onStub)) {}
 
 void Readers::Start(unsigned threads) {
-  rlimit files = {};
-  getrlimit(RLIMIT_NOFILE, &files);
-  fdLimit_ = std::max<size_t>(files.rlim_cur, 2 * kSpareFds);
+  fdLimit_ = FdLimit();
   // Interrupts a blocked read() when the threads are to end; must have a handler without SA_RESTART.
   struct sigaction interrupt = {};
   interrupt.sa_handler = [](int) {};
@@ -107,6 +112,15 @@ void Readers::Stop(int patienceMs) {
       pthread_detach(thread);
   }
   threads_.clear();
+}
+
+bool Readers::hasManyFds() {
+  return 2 * pending_.Count() + kSpareFds <= FdLimit();
+}
+
+void Readers::ForgetThreads() {
+  threads_.clear();
+  running_ = 0;
 }
 
 void* Readers::Main(void* self) {
@@ -188,9 +202,12 @@ void Readers::HandleStub(const fanotify_event_metadata& event, int pidfd) {
   struct stat status = {};
   const bool known = fstat(event.fd, &status) == 0;
   uint16_t index = 0;
-  while (index < filesystems_.size() && !(uuid.empty() ? known && filesystems_[index].device == status.st_dev
-                                                       : filesystems_[index].uuid == uuid))
+  while (index < filesystems_.size() && !(known && filesystems_[index].device == status.st_dev))
     index++;
+  // Other subvolumes of a btrfs; never first, since a copy of a whole device has the same UUID.
+  if (index == filesystems_.size() && !uuid.empty())
+    for (index = 0; index < filesystems_.size() && filesystems_[index].uuid != uuid;)
+      index++;
   const bool own = event.pid == worker_ || event.pid == getpid();
   if (own || deny_) {
     group_.Respond(event.fd, DenyWith(own ? EBUSY : EAGAIN));
@@ -203,12 +220,13 @@ void Readers::HandleStub(const fanotify_event_metadata& event, int pidfd) {
   stub.fd = event.fd;
   stub.pidfd = pidfd;
   // Where fds are scarce, a reader's event counts for more than noticing its death at once.
-  if (2 * pending_.Count() + kSpareFds > fdLimit_ && pidfd >= 0) {
+  if (!hasManyFds() && pidfd >= 0) {
     close(pidfd);
     stub.pidfd = -1;
   }
   stub.pid = event.pid;
   stub.filesystem = index < filesystems_.size() ? index : kUnknownFilesystem;
+  stub.device = index < filesystems_.size() ? filesystems_[index].device : 0;
   stub.preAccess = (event.mask & FAN_PRE_ACCESS) != 0;
   stub.handle = HandleOf(event.fd);
   pending_.Add(std::move(stub), [](StubEvent& added) {

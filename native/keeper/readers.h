@@ -32,11 +32,16 @@ public:
 
   // Ends the threads; one that waits for a user's lease inside the kernel is left behind after `patienceMs`.
   void Stop(int patienceMs);
+  // In a forked child, which has none of them.
+  void ForgetThreads();
 
   // Deny every stub with EAGAIN instead of asking the worker.
   void set_deny(bool deny) { deny_ = deny; }
   // Events of this process (the worker) on stubs are refused: waiting for itself would be a deadlock.
   void set_worker(pid_t pid) { worker_ = pid; }
+
+  // False when fds are scarce: then only events get one.
+  bool hasManyFds();
 
   uint64_t resident() const { return resident_; }
   uint64_t unreadable() const { return unreadable_; }

@@ -24,12 +24,12 @@ struct Table::Header {
 // Fixed layout: a keeper of another build may read it.
 struct Table::Slot {
   std::atomic<uint32_t> pending;
-  uint16_t filesystem;
   uint8_t preAccess;
-  uint8_t unused;
+  uint8_t unused[3];
   int32_t pid;
   uint32_t uid;
   uint64_t id;
+  uint64_t device;
   int32_t handleType;
   uint32_t handleLength;
   uint8_t handle[FileHandle::kRoom];
@@ -74,17 +74,17 @@ std::string Table::Map() {
 }
 
 void Table::Record(const StubEvent& event) {
-  if (event.fd < 0 || event.fd >= kMostFds)
+  if (header_ == nullptr || event.fd < 0 || event.fd >= kMostFds)
     return;
   for (int32_t highest = header_->highest;
        highest < event.fd && !header_->highest.compare_exchange_weak(highest, event.fd);) {
   }
   Slot& slot = slots_[event.fd];
-  slot.filesystem = event.filesystem;
   slot.preAccess = event.preAccess;
   slot.pid = event.pid;
   slot.uid = event.uid;
   slot.id = event.id;
+  slot.device = event.device;
   slot.handleType = event.handle.type;
   slot.handleLength = event.handle.length;
   std::memcpy(slot.handle, event.handle.bytes, sizeof slot.handle);
@@ -92,7 +92,7 @@ void Table::Record(const StubEvent& event) {
 }
 
 void Table::Forget(int eventFd) {
-  if (eventFd >= 0 && eventFd < kMostFds)
+  if (header_ != nullptr && eventFd >= 0 && eventFd < kMostFds)
     slots_[eventFd].pending.store(0, std::memory_order_release);
 }
 
@@ -107,8 +107,8 @@ std::vector<StubEvent> Table::All() const {
     event.fd = number;
     event.adopted = true;
     event.pid = slot.pid;
+    event.device = slot.device;
     event.uid = slot.uid;
-    event.filesystem = slot.filesystem;
     event.preAccess = slot.preAccess != 0;
     event.handle.type = slot.handleType;
     event.handle.length = std::min<uint32_t>(slot.handleLength, FileHandle::kRoom);
@@ -120,15 +120,19 @@ std::vector<StubEvent> Table::All() const {
 }
 
 int Table::Highest() const {
-  return header_->highest;
+  return header_ == nullptr ? -1 : header_->highest.load();
 }
 
 uint32_t Table::Generation() const {
-  return header_->generation;
+  return header_ == nullptr ? 0 : header_->generation.load();
 }
 
 uint32_t Table::NextGeneration() {
   return ++header_->generation;
+}
+
+bool Table::Succeed(uint32_t generation) {
+  return header_->generation.compare_exchange_strong(generation, generation + 1);
 }
 
 uint64_t Table::NextId() {

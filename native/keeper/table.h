@@ -36,6 +36,8 @@ public:
   // Counts the keepers that served this table. An heir of one that others have succeeded is too late.
   uint32_t Generation() const;
   uint32_t NextGeneration();
+  // The next after `generation`; false when somebody else was first.
+  bool Succeed(uint32_t generation);
   // Ids that no event of any keeper has had.
   uint64_t NextId();
 

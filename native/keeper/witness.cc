@@ -62,9 +62,13 @@ bool Witness::Start(const Options& options, const Holdings& holdings, unsigned g
     close(ends[1]);
     return false;
   }
-  if (pipe_ >= 0)
-    close(pipe_);
-  pipe_ = ends[1];
+  // The number stays ours (table.h, kFirstEventFd).
+  if (pipe_ >= 0) {
+    dup3(ends[1], pipe_, O_CLOEXEC);
+    close(ends[1]);
+  } else {
+    pipe_ = ends[1];
+  }
   pid_ = child;
   return true;
 }
@@ -74,6 +78,11 @@ bool Witness::Reap() {
     return false;
   pid_ = 0;
   return true;
+}
+
+bool Witness::IsThere() const {
+  pollfd pipe = {pipe_, 0, 0}; // POLLERR: nobody has its other end
+  return pipe_ >= 0 && poll(&pipe, 1, 0) == 0;
 }
 
 void Witness::Say(char word) {
@@ -114,13 +123,15 @@ Deceased AwaitDeath(const Options& options) {
 void RunHolder(const Options& options) {
   SetAll(SIG_IGN);
   const int lock = open((options.lockFile + ".holder").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) != 0)
+  // Only another holder makes this one superfluous; without a lock file it holds on all the same.
+  if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
     _exit(0);
   Table table;
-  if (!table.Adopt(options.inherited.table).empty() || table.Generation() != options.generation)
-    _exit(0); // another one has handed over already
+  const bool isMapped = table.Adopt(options.inherited.table).empty();
   std::fprintf(stderr, "hsm-keeper: the keeper died; readers wait until the daemon is started again\n");
   for (int listener = -1;;) {
+    if (isMapped && table.Generation() != options.generation)
+      _exit(0); // a keeper has succeeded already
     if (listener < 0)
       listener = ListenForSuccessor(options.socketPath);
     pollfd wait = {listener, POLLIN, 0};

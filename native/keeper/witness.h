@@ -15,6 +15,8 @@ public:
   bool Start(const Options& options, const Holdings& holdings, unsigned generation);
   // Reaps it; true when it has ended.
   bool Reap();
+  // False once it has ended; for a process that is not its parent.
+  bool IsThere() const;
   // The process ends in good order: nothing is to be held.
   void Dismiss();
   // From now on this process, or a child that it leaves behind, is a denier.

@@ -63,9 +63,13 @@ bool Worker::Start() {
   }
   for (const int end : pair)
     setsockopt(end, SOL_SOCKET, SO_SNDBUF, &kSocketBuffer, sizeof kSocketBuffer);
-  if (socket_ >= 0)
-    close(socket_);
-  socket_ = pair[0];
+  // The number stays ours: an event must never get one that a successor needs for itself (table.h).
+  if (socket_ >= 0) {
+    dup3(pair[0], socket_, O_CLOEXEC);
+    close(pair[0]);
+  } else {
+    socket_ = pair[0];
+  }
   fcntl(socket_, F_SETFL, O_NONBLOCK);
   ready_ = stopped_ = false;
   stubsLeft_ = true;

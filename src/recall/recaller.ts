@@ -297,7 +297,7 @@ export class Recaller {
       const inode = readInode(event.fd);
       const isHollow = inode.bytes === null && inode.range.data === -1;
       const copy = object?.copies[0];
-      const wasStub = row?.state === 'stub' && row.handleHash === inode.handleHash && row.size === inode.stat.size && row.mtimeNs === inode.stat.mtimeNs;
+      const wasStub = (row?.state === 'stub' || row?.state === 'recalling') && row.handleHash === inode.handleHash && row.size === inode.stat.size && row.mtimeNs === inode.stat.mtimeNs;
       if (isHollow && wasStub && copy !== undefined) {
         const { size, mtimeNs, handleHash } = row;
         native.setxattr(event.fd, stubXattr, encodeStubRecord({ flags: 0, volume: copy.volume, container: copy.container, offset: copy.offset, object: row.object, size, mtimeNs, handleHash }));

@@ -97,6 +97,40 @@ realTest('a killed denier is replaced', async (t) => {
   t.true(isRight((await cat(path)).stdout));
 });
 
+realTest('a denier that loses its witness gets another one', async (t) => {
+  const place = await guarded(t, 'ext4');
+  const path = stub(place.mount, 'stub');
+  t.is(await (await place.start()).stop(), 0);
+  const pidOf = (witness: boolean): number => keeperProcesses(place.state).find((each) => isWitness(each) === witness)?.pid ?? 0;
+  const first = pidOf(true);
+  process.kill(first, 'SIGKILL');
+  for (const deadline = Date.now() + 20_000; [0, first].includes(pidOf(true)) && Date.now() < deadline; ) await sleep(10);
+  process.kill(pidOf(false), 'SIGKILL');
+  const denied = await cat(path);
+  t.is(denied.stdout.length, 0);
+  t.regex(text(denied.stderr), /temporarily unavailable/);
+});
+
+realTest("an event never gets a number that its keeper's heirs need for themselves", async (t) => {
+  const place = await guarded(t, 'ext4');
+  const path = stub(place.mount, 'stub');
+  t.is(await (await place.start()).stop(), 0);
+  // Taken over from a denier, and with a daemon and a witness that were replaced: fds were closed on the way.
+  const keeper = await place.start({ DELAY: '800' });
+  process.kill(await workerPid(keeper), 'SIGKILL');
+  await workerPid(keeper, 2);
+  const witness = await witnessOf(place);
+  process.kill(witness, 'SIGKILL');
+  for (const deadline = Date.now() + 20_000; (await witnessOf(place)) === witness && Date.now() < deadline; ) await sleep(10);
+  const reader = cat(path);
+  await keeper.saw(/^event/);
+  process.kill(await witnessOf(place), 'SIGKILL');
+  process.kill(place.keeperPid(), 'SIGKILL');
+  const { stdout, stderr } = await reader;
+  t.is(text(stderr), '');
+  t.true(isRight(stdout));
+});
+
 /** Starts the keeper under a service manager that keeps its fds. */
 async function startManaged(t: ExecutionContext, { mount, state }: Guarded, env: Record<string, string>): Promise<RunningKeeper> {
   const start = fileURLToPath(new URL('../fixtures/stored-keeper.ts', import.meta.url));
