@@ -10,6 +10,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "rights.h"
+
 namespace hsm {
 namespace {
 
@@ -27,21 +29,12 @@ bool AddressOf(const std::string& path, sockaddr_un* address) {
 }
 
 bool Send(int connection, const Holdings& holdings) {
-  const int fds[2] = {holdings.group, holdings.table};
   char byte = kGiven;
   iovec part = {&byte, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fds)] = {};
   msghdr message = {};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* rights = CMSG_FIRSTHDR(&message);
-  rights->cmsg_level = SOL_SOCKET;
-  rights->cmsg_type = SCM_RIGHTS;
-  rights->cmsg_len = CMSG_LEN(sizeof fds);
-  std::memcpy(CMSG_DATA(rights), fds, sizeof fds);
-  return sendmsg(connection, &message, MSG_NOSIGNAL) == 1;
+  return SendWithFds(connection, message, {holdings.group, holdings.table}) == 1;
 }
 
 } // namespace
@@ -84,22 +77,10 @@ bool TakeOver(const std::string& socketPath, Holdings* holdings, int* connection
     close(peer);
     return false;
   }
-  char byte;
-  iovec part = {&byte, 1};
-  int fds[2] = {-1, -1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fds)] = {};
-  msghdr message = {};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
+  char byte = 0;
+  int fds[2];
   pollfd wait = {peer, POLLIN, 0};
-  if (poll(&wait, 1, kPatienceMs) == 1 && recvmsg(peer, &message, MSG_CMSG_CLOEXEC) == 1 && byte == kGiven) {
-    const cmsghdr* rights = CMSG_FIRSTHDR(&message);
-    if (rights != nullptr && rights->cmsg_type == SCM_RIGHTS && rights->cmsg_len == CMSG_LEN(sizeof fds))
-      std::memcpy(fds, CMSG_DATA(rights), sizeof fds);
-  }
-  if (fds[0] < 0 || fds[1] < 0) {
+  if (poll(&wait, 1, kPatienceMs) != 1 || !ReceiveByteWithFds(peer, &byte, fds, 2) || byte != kGiven) {
     close(peer);
     return false;
   }

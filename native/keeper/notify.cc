@@ -7,6 +7,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "rights.h"
+
 namespace hsm {
 
 bool HasManager() {
@@ -26,25 +28,18 @@ void Notify(const std::string& state, int fd) {
   if (path[0] == '@')
     address.sun_path[0] = '\0';
   iovec part = {const_cast<char*>(state.data()), state.size()};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
   msghdr message = {};
   message.msg_name = &address;
   message.msg_namelen = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
   message.msg_iov = &part;
   message.msg_iovlen = 1;
-  if (fd >= 0) {
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    cmsghdr* rights = CMSG_FIRSTHDR(&message);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(sizeof(int));
-    std::memcpy(CMSG_DATA(rights), &fd, sizeof(int));
-  }
   const int out = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (out < 0)
     return;
-  (void)sendmsg(out, &message, MSG_NOSIGNAL);
+  if (fd >= 0)
+    (void)SendWithFds(out, message, {fd});
+  else
+    (void)sendmsg(out, &message, MSG_NOSIGNAL);
   close(out);
 }
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "protocol.h"
+#include "rights.h"
 
 namespace hsm {
 namespace {
@@ -203,19 +204,11 @@ bool Worker::SendEvent(const StubEvent& event, int file) {
   iovec parts[3] = {{&head, sizeof head},
                     {const_cast<char*>(event.exe.data()), event.exe.size()},
                     {const_cast<char*>(path.data()), path.size()}};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
   msghdr message = {};
   message.msg_iov = parts;
   message.msg_iovlen = 3;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* rights = CMSG_FIRSTHDR(&message);
-  rights->cmsg_level = SOL_SOCKET;
-  rights->cmsg_type = SCM_RIGHTS;
-  rights->cmsg_len = CMSG_LEN(sizeof(int));
-  std::memcpy(CMSG_DATA(rights), &file, sizeof(int));
   for (;;) {
-    if (sendmsg(socket_, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+    if (SendWithFds(socket_, message, {file}, MSG_DONTWAIT) >= 0)
       return true;
     if (errno == EINTR)
       continue;
