@@ -1,7 +1,7 @@
 /** Reads containers from a loaded volume: members back into files, whole containers for verification, indexes. */
 import { HsmError } from '../errors.ts';
 import { extractStatus, native, type ExtractResult, type ExtractTarget } from '../native/index.ts';
-import { parseIndex, parseIndexEnd, parseVolumeLabel, tapeBlockSize, volumeHeader, type IndexEntry } from './format.ts';
+import { parseIndex, parseIndexEnd, parseVolumeLabel, tapeBlockSize, volumeHeader, type IndexEnd, type IndexEntry } from './format.ts';
 import type { BlockAddress, Medium } from './medium.ts';
 import { MemberWalk, type Member } from './member-walk.ts';
 
@@ -115,9 +115,22 @@ export async function verifyContainer(medium: Reader, start: BlockAddress, membe
 
 /** Every good member and every void one of the container at `start` which is `blocks` long, filemark not counted. */
 export async function readIndex(medium: Reader, start: BlockAddress, blocks: number): Promise<IndexEntry[]> {
+  return (await describeContainer(medium, start, blocks)).entries;
+}
+
+export interface ContainerContents {
+  /** As `readIndex` has them, or `walkMembers` where there is no index. */
+  readonly entries: IndexEntry[];
+  readonly indexed: boolean;
+  /** UUID of the filesystem that its files are from, where the index says so. */
+  readonly filesystem: string | null;
+}
+
+/** The contents of the container at `start` which is `blocks` long, filemark not counted, and how far they can be trusted. */
+export async function describeContainer(medium: Reader, start: BlockAddress, blocks: number): Promise<ContainerContents> {
   const end = await readEnd(medium, start, blocks);
-  if (end === null) return walkMembers(medium, start);
-  return (await readIndexAfter(medium, start, end.offset)) ?? walkMembers(medium, start);
+  const entries = end === null ? null : await readIndexAfter(medium, start, end.offset);
+  return { entries: entries ?? (await walkMembers(medium, start)), indexed: entries !== null, filesystem: end?.filesystem ?? null };
 }
 
 /**
@@ -141,6 +154,13 @@ export async function walkMembers(medium: Reader, start: BlockAddress): Promise<
   });
   await feedWalk(medium, start, walk);
   return entries;
+}
+
+/** Calls `found` with every member's header, its raw bytes included, from `offset` on; the index is passed over. Resolves false where the walk lost its way. */
+export async function walkHeaders(medium: Reader, start: BlockAddress, offset: number, found: (member: Member, header: Buffer) => void): Promise<boolean> {
+  const walk = new MemberWalk(offset, found);
+  await feedWalk(medium, start, walk);
+  return walk.state !== 'lost';
 }
 
 const feedWalk = (medium: Reader, start: BlockAddress, walk: MemberWalk): Promise<unknown> =>
@@ -179,7 +199,7 @@ function lastMembers({ count, offset }: MemberColumns): number[] {
   return [last];
 }
 
-async function readEnd(medium: Reader, start: BlockAddress, blocks: number): Promise<{ offset: number } | null> {
+async function readEnd(medium: Reader, start: BlockAddress, blocks: number): Promise<IndexEnd | null> {
   const tail: Buffer[] = [];
   const from = Math.max(0, blocks - 2);
   await medium.locate(start + from);

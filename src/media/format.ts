@@ -90,6 +90,8 @@ export function parseIndex(payload: Buffer): IndexEntry[] {
 export interface IndexEnd {
   readonly offset: number;
   readonly members: number;
+  /** UUID of the filesystem that the files are from; null where it is not said. */
+  readonly filesystem: string | null;
 }
 
 /** Finds the index from the last bytes of a container (two blocks are enough); null when they do not end in an index. */
@@ -123,7 +125,8 @@ function readLine(text: string): Line {
 
 function endOf(line: Line): IndexEnd | null {
   if (line['format'] !== 'hsm-index-end') return null;
-  return { offset: count(line, 'offset'), members: count(line, 'members') };
+  const filesystem = line['filesystem'] === undefined ? null : text(line, 'filesystem');
+  return { offset: count(line, 'offset'), members: count(line, 'members'), filesystem };
 }
 
 function entryOf(line: Line): IndexEntry {

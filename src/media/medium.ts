@@ -25,6 +25,11 @@ export interface Medium {
   rewind(): Promise<void>;
   /** Positions before object `address`. Fails with `EINVAL` past the end of data. */
   locate(address: BlockAddress): Promise<void>;
+  /**
+   * Positions after the next filemark and resolves with that address; null, and the position is the end of data, where there is none.
+   * Left out by media that cannot do it faster than by reading (tape-files.ts).
+   */
+  spaceFilemark?(): Promise<BlockAddress | null>;
   /** Positions after the last object; resolves with that address. */
   locateEnd(): Promise<BlockAddress>;
   /**

@@ -19,13 +19,13 @@ export class MemberWalk {
   /** Container offset of the next byte that is wanted; bytes before it may be left out. */
   position: number;
   index: FoundIndex | null = null;
-  readonly #found: (member: Member) => void;
+  readonly #found: (member: Member, header: Buffer) => void;
   #held: Buffer[] = [];
   #heldBytes = 0;
   #need = 512;
   #inIndex: Member | null = null;
 
-  constructor(position: number, found: (member: Member) => void = () => undefined) {
+  constructor(position: number, found: (member: Member, header: Buffer) => void = () => undefined) {
     this.position = position;
     this.#found = found;
   }
@@ -60,7 +60,7 @@ export class MemberWalk {
       return;
     }
     const member: Member = { ...parsed, offset: this.position - held.length };
-    this.#found(member);
+    this.#found(member, held.subarray(0, parsed.headerLength));
     if (isIndexName(member.name) && member.payload <= largestIndex) {
       this.#inIndex = member;
       this.#want(member.payload);

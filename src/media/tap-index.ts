@@ -55,6 +55,16 @@ export class TapIndex {
     return (this.#offset[run] ?? 0) + (address - (this.#first[run] ?? 0)) * tapSize(this.#marker[run] ?? 0);
   }
 
+  /** Address of the first object with this marker at or behind `address`; null when there is none. */
+  nextOf(marker: number, address: number): number | null {
+    if (address >= this.#endAddress) return null;
+    const first = this.#find(address);
+    for (let run = first; run < this.#runs; run += 1) {
+      if (this.#marker[run] === marker) return Math.max(address, this.#first[run] ?? 0);
+    }
+    return null;
+  }
+
   /** Forgets the object at `address` and all behind it. */
   truncate(address: number): void {
     if (address >= this.#endAddress) return;

@@ -142,6 +142,15 @@ export class VirtualCartridge implements Medium {
     });
   }
 
+  spaceFilemark(): Promise<BlockAddress | null> {
+    return this.#exclusively(async () => {
+      const filemark = this.#index.nextOf(tapMarkers.filemark, this.#position);
+      if (filemark === null && this.#lost) throw this.#lostError(this.#index.endAddress);
+      await this.#moveTo(filemark === null ? this.#index.endAddress : filemark + 1);
+      return filemark === null ? null : this.#position;
+    });
+  }
+
   locateEnd(): Promise<BlockAddress> {
     return this.#exclusively(async () => {
       if (this.#lost) throw this.#lostError(this.#index.endAddress);

@@ -107,8 +107,8 @@ test('a member without a name is damage', damaged, lines({ ...file, name: undefi
 
 test('the end of an index is found before the zeros of the last blocks', (t) => {
   const tail = Buffer.concat([Buffer.from('rest of a line}\n'), lines(end(7)), Buffer.alloc(5000)]);
-  t.deepEqual(parseIndexEnd(tail), { offset: 4096, members: 7 });
-  t.deepEqual(parseIndexEnd(lines(end(7))), { offset: 4096, members: 7 });
+  t.deepEqual(parseIndexEnd(tail), { offset: 4096, members: 7, filesystem: null });
+  t.deepEqual(parseIndexEnd(lines(end(7))), { offset: 4096, members: 7, filesystem: null });
   t.is(parseIndexEnd(Buffer.alloc(5000)), null);
   t.is(parseIndexEnd(Buffer.alloc(0)), null);
   t.is(parseIndexEnd(lines(file)), null);

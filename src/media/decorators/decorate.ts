@@ -12,6 +12,7 @@ export function decorate(medium: Medium, replaced: Partial<Medium>): Medium {
     position: () => medium.position(),
     rewind: () => medium.rewind(),
     locate: (address) => medium.locate(address),
+    ...(medium.spaceFilemark === undefined ? {} : { spaceFilemark: () => medium.spaceFilemark!() }),
     locateEnd: () => medium.locateEnd(),
     readBlock: (into) => medium.readBlock(into),
     writeBlock: (data) => medium.writeBlock(data),
