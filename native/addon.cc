@@ -15,6 +15,7 @@
 #include "pax.h"
 #include "restore.h"
 #include "statx.h"
+#include "tape.h"
 #include "walk.h"
 #include "xattr.h"
 
@@ -42,6 +43,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   hsm::InitPacker(env, exports);
   hsm::InitExtractor(env, exports);
   hsm::InitRestore(env, exports);
+  hsm::InitTape(env, exports);
   return exports;
 }
 

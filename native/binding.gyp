@@ -42,7 +42,8 @@
         "packer.cc",
         "extract.cc",
         "extractor.cc",
-        "restore.cc"
+        "restore.cc",
+        "tape.cc"
       ]
     },
     {
