@@ -65,8 +65,6 @@ public:
 
   void Run() override {
     error_ = ioctl(fd_.Get(), MTIOCGET, &status_) == 0 ? 0 : errno;
-    if (!error_ && ioctl(fd_.Get(), MTIOCPOS, &position_) != 0)
-      position_.mt_blkno = -1;
     fd_ = Fd();
   }
 
@@ -77,7 +75,6 @@ public:
     result.Set("file", Napi::Number::New(env, status_.mt_fileno));
     result.Set("block", Napi::Number::New(env, status_.mt_blkno));
     result.Set("partition", Napi::Number::New(env, static_cast<double>(status_.mt_resid)));
-    result.Set("address", Napi::Number::New(env, static_cast<double>(position_.mt_blkno)));
     result.Set("density",
                Napi::Number::New(env, (status_.mt_dsreg & MT_ST_DENSITY_MASK) >> MT_ST_DENSITY_SHIFT));
     const auto flag = [&](const char* name, bool value) { result.Set(name, Napi::Boolean::New(env, value)); };
@@ -95,13 +92,38 @@ public:
 private:
   Fd fd_;
   mtget status_{};
-  mtpos position_{};
   int error_ = 0;
 };
 
 // tapeStatus(fd): Promise<TapeStatus>
 Napi::Value TapeStatus(const Napi::CallbackInfo& info) {
   return StartTask(info.Env(), std::make_unique<Status>(Duplicate(info)));
+}
+
+class Position : public Task {
+public:
+  explicit Position(Fd fd) : fd_(std::move(fd)) {}
+
+  void Run() override {
+    error_ = ioctl(fd_.Get(), MTIOCPOS, &position_) == 0 ? 0 : errno;
+    fd_ = Fd();
+  }
+
+  Napi::Value Result(Napi::Env env) override {
+    if (error_)
+      ThrowErrno(env, error_, "ioctl");
+    return Napi::Number::New(env, static_cast<double>(position_.mt_blkno));
+  }
+
+private:
+  Fd fd_;
+  mtpos position_{};
+  int error_ = 0;
+};
+
+// tapePosition(fd): Promise<number>
+Napi::Value TapePosition(const Napi::CallbackInfo& info) {
+  return StartTask(info.Env(), std::make_unique<Position>(Duplicate(info)));
 }
 
 // One read(2) or write(2): one block. The Buffer is held until the task is over.
@@ -215,14 +237,11 @@ Napi::Object Constants(Napi::Env env) {
   Napi::Object result = Napi::Object::New(env);
   const auto constant = [&](const char* name, int value) { result.Set(name, Napi::Number::New(env, value)); };
   constant("MTFSF", MTFSF);
-  constant("MTBSF", MTBSF);
   constant("MTFSR", MTFSR);
-  constant("MTBSR", MTBSR);
   constant("MTWEOF", MTWEOF);
   constant("MTWEOFI", MTWEOFI);
   constant("MTREW", MTREW);
   constant("MTOFFL", MTOFFL);
-  constant("MTNOP", MTNOP);
   constant("MTEOM", MTEOM);
   constant("MTSEEK", MTSEEK);
   constant("MTSETBLK", MTSETBLK);
@@ -250,6 +269,7 @@ void InitTape(Napi::Env env, Napi::Object exports) {
   exports.Set("tape", Constants(env));
   exports.Set("tapeOperation", Napi::Function::New(env, TapeOperation, "tapeOperation"));
   exports.Set("tapeStatus", Napi::Function::New(env, TapeStatus, "tapeStatus"));
+  exports.Set("tapePosition", Napi::Function::New(env, TapePosition, "tapePosition"));
   exports.Set("tapeRead", Napi::Function::New(env, TapeRead, "tapeRead"));
   exports.Set("tapeWrite", Napi::Function::New(env, TapeWrite, "tapeWrite"));
   exports.Set("scsiCommand", Napi::Function::New(env, ScsiCommand, "scsiCommand"));

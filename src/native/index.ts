@@ -372,7 +372,60 @@ export interface Native {
   commitRestore(groupFd: number, items: readonly CommitItem[]): Promise<CommitResult>;
   /** Undoes a restore that failed: punch all, times back. The record was never touched. */
   undoRestore(item: CommitItem): Promise<void>;
+
+  // tape.cc: the st driver's ioctls and blocks. Each works on a duplicate of `fd`, which may be closed meanwhile.
+  readonly tape: TapeConstants;
+  tapeOperation(fd: number, operation: number, count: number): Promise<void>;
+  tapeStatus(fd: number): Promise<TapeStatus>;
+  tapePosition(fd: number): Promise<number>;
+  /** `into` and `data` belong to the call until the promise settles. */
+  tapeRead(fd: number, into: Buffer): Promise<number>;
+  tapeWrite(fd: number, data: Buffer): Promise<number>;
+  /** SG_IO: a command of 6 to 16 bytes whose reply (at most 64 KiB) comes from the device. `status` is SCSI's: 0 good, 2 look at the sense data. */
+  scsiCommand(fd: number, command: Buffer, replyLength: number, timeoutMs: number): Promise<{ readonly status: number; readonly sense: Buffer; readonly data: Buffer }>;
 }
+
+/** MTIOCTOP's operations, by the names of st(4). */
+export type TapeOperation =
+  | 'MTFSF'
+  | 'MTFSR'
+  | 'MTWEOF'
+  | 'MTWEOFI'
+  | 'MTREW'
+  | 'MTOFFL'
+  | 'MTEOM'
+  | 'MTSEEK'
+  | 'MTSETBLK'
+  | 'MTSETDRVBUFFER'
+  | 'MTLOAD'
+  | 'MTUNLOAD'
+  | 'MTLOCK'
+  | 'MTUNLOCK';
+
+/** MTIOCGET. `file` and `block` are -1 where the driver does not know. The flags are the GMT_ bits of st(4). */
+export interface TapeStatus {
+  readonly file: number;
+  readonly block: number;
+  readonly partition: number;
+  readonly density: number;
+  readonly beginning: boolean;
+  /** The position is right behind a filemark. */
+  readonly filemark: boolean;
+  readonly earlyWarning: boolean;
+  readonly endOfData: boolean;
+  readonly writeProtected: boolean;
+  readonly online: boolean;
+  readonly doorOpen: boolean;
+  readonly cleaning: boolean;
+}
+
+/** Numbers of <linux/mtio.h>: MTIOCTOP operations, and the bits of MTSETDRVBUFFER. */
+export type TapeConstants = Readonly<
+  Record<
+    TapeOperation | 'setBooleans' | 'clearBooleans' | 'bufferWrites' | 'asyncWrites' | 'readAhead' | 'twoFilemarks' | 'fastEom' | 'autoLock' | 'canBsr' | 'scsi2Logical',
+    number
+  >
+>;
 
 export interface FdChannel {
   /** False when the peer is gone. Waits (poll) while the socket is full, at most 1 s. */
