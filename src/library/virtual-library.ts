@@ -14,13 +14,15 @@ import type { AddedCartridge, NewCartridges } from './create-library.ts';
 import { listBarcodes, makeCartridges } from './create-library.ts';
 import type { LibraryConfig } from './layout.ts';
 import { libraryPaths, readLibraryConfig, readLibraryState, writeLibraryState } from './layout.ts';
+import { LibraryDrive } from './library-drive.ts';
 import type { DriveStatus, Library, SlotStatus } from './library.ts';
 import type { LibraryLock } from './lock.ts';
 import { lockLibrary } from './lock.ts';
 import { pause, TapeMechanics } from './tape-mechanics.ts';
 import type { TapeModel, Timing } from './timing.ts';
 import { rewindSeconds, tapeModel } from './timing.ts';
-import { VirtualDrive } from './virtual-drive.ts';
+
+type VirtualDrive = LibraryDrive<VirtualCartridge>;
 
 export { addCartridges, createVirtualLibrary } from './create-library.ts';
 
@@ -76,7 +78,7 @@ export class VirtualLibrary implements Library {
     this.#faults = options.faults ?? null;
     this.#openFile = options.openFile;
     this.#model = tapeModel(options.timing ?? config.timing);
-    for (let number = 0; number < config.drives; number += 1) this.#drives.set(`drive${number}`, new VirtualDrive(`drive${number}`));
+    for (let number = 0; number < config.drives; number += 1) this.#drives.set(`drive${number}`, new LibraryDrive(`drive${number}`));
   }
 
   /** Brings what state.json says and what lies in the folder together. */

@@ -61,6 +61,11 @@ export class StMedium implements Medium {
     this.#largestBlock = options.largestBlock;
   }
 
+  /** True while an operation is under way; another one would fail with `EBUSY`. */
+  get busy(): boolean {
+    return this.#operation !== null;
+  }
+
   position(): Promise<BlockAddress> {
     return this.#exclusively('tell the position', () => this.#addressing.position());
   }

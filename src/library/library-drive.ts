@@ -1,7 +1,6 @@
-/** One drive of a virtual library: what it holds and what it is doing. */
+/** One drive of a library: what it holds and what it is doing. */
 import { HsmError } from '../errors.ts';
 import type { Medium } from '../media/medium.ts';
-import type { VirtualCartridge } from '../media/virtual-cartridge.ts';
 import type { DriveState, DriveStatus } from './library.ts';
 
 /** `busy` is the ready drive while its medium is at work or on its way out, and follows from that. */
@@ -14,7 +13,8 @@ export const driveMoves = {
 
 export type SteadyDriveState = keyof typeof driveMoves;
 
-export class VirtualDrive {
+/** `Cartridge` is the loaded volume itself, under whatever decorators its user was given. */
+export class LibraryDrive<Cartridge extends { readonly busy: boolean } = { readonly busy: boolean }> {
   readonly name: string;
   admin: 'up' | 'down' = 'up';
   reason: string | null = null;
@@ -22,7 +22,7 @@ export class VirtualDrive {
   failure: string | null = null;
   /** What sits in the drive, loaded or not. */
   barcode: string | null = null;
-  cartridge: VirtualCartridge | null = null;
+  cartridge: Cartridge | null = null;
   /** What the user of the drive was given: the cartridge in its decorators. */
   medium: Medium | null = null;
   #state: SteadyDriveState = 'empty';

@@ -1,0 +1,34 @@
+/** A robot: what sits where, and moves between slots and drives. */
+
+export interface ChangerElement {
+  /** Slot number as the robot's tool counts them (from 1), or a drive's element number (from 0). */
+  readonly number: number;
+  readonly full: boolean;
+  /** Null when it is empty, or when the cartridge bears no readable barcode. */
+  readonly barcode: string | null;
+}
+
+export interface ChangerSlot extends ChangerElement {
+  /** A slot in the door, for cartridges that come and go. */
+  readonly importExport: boolean;
+}
+
+export interface ChangerDrive extends ChangerElement {
+  /** The slot that its cartridge came from, where the robot remembers. */
+  readonly from: number | null;
+}
+
+export interface ChangerInventory {
+  readonly drives: readonly ChangerDrive[];
+  readonly slots: readonly ChangerSlot[];
+}
+
+/** One move at a time. Failures are HsmErrors `EIO` (retry 'later'); where things are then only inventory() knows. */
+export interface Changer {
+  /** From the robot's memory. */
+  inventory(): Promise<ChangerInventory>;
+  /** Makes the robot look into every slot, which takes minutes on large libraries. */
+  rescan(): Promise<void>;
+  load(slot: number, drive: number): Promise<void>;
+  unload(drive: number, slot: number): Promise<void>;
+}

@@ -1,0 +1,345 @@
+/** A library of SCSI tape drives with a robot: mtx moves the cartridges, st reads and writes them. */
+import { mkdir } from 'node:fs/promises';
+import { errorCode, HsmError } from '../errors.ts';
+import { readVolumeLabel } from '../media/containers.ts';
+import type { Medium } from '../media/medium.ts';
+import { openStMedium, type StMedium } from '../media/st/st-medium.ts';
+import type { TapeDevice } from '../media/st/tape-device.ts';
+import type { Changer, ChangerInventory, ChangerSlot } from './changer.ts';
+import { systemClock, type Clock } from './clock.ts';
+import { isBarcode, libraryPaths, readLibraryState, writeLibraryState } from './layout.ts';
+import { LibraryDrive } from './library-drive.ts';
+import type { DriveStatus, Library, SlotStatus } from './library.ts';
+import { lockLibrary, type LibraryLock } from './lock.ts';
+
+export interface ScsiDriveOptions {
+  readonly name: string;
+  /** The non-rewinding node, by a name that survives a restart: /dev/tape/by-id/...-nst. */
+  readonly device: string;
+  /** The robot's number of this drive. */
+  readonly element: number;
+}
+
+export interface ScsiLibraryOptions {
+  /** Folder of the lock and of what operators said of the drives. */
+  readonly dir: string;
+  readonly changer: Changer;
+  readonly drives: readonly ScsiDriveOptions[];
+  readonly openDevice: (path: string) => Promise<TapeDevice>;
+  /** Bytes that a volume holds. */
+  readonly capacityOf: (barcode: string) => number;
+  /** How long a drive may take to get ready: an LTO-9 cartridge's first load takes up to two hours. */
+  readonly loadTimeoutMs: number;
+  readonly largestBlock: number;
+  readonly clock?: Clock;
+}
+
+/** A drive, and the open device while a volume of it is in use. */
+class ScsiDrive extends LibraryDrive<StMedium> {
+  readonly path: string;
+  readonly element: number;
+  device: TapeDevice | null = null;
+
+  constructor({ name, device, element }: ScsiDriveOptions) {
+    super(name);
+    this.path = device;
+    this.element = element;
+  }
+}
+
+const pollMs = 1000;
+
+/** Takes the library of `dir` for this process. Fails with `CONFIG` when the robot has no such drive, `REFUSED` when another process has it. */
+export async function openScsiLibrary(options: ScsiLibraryOptions): Promise<ScsiLibrary> {
+  await mkdir(options.dir, { recursive: true });
+  const lock = lockLibrary(libraryPaths(options.dir).lock);
+  try {
+    const library = new ScsiLibrary(options, lock);
+    await library.takeStock();
+    return library;
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+export class ScsiLibrary implements Library {
+  readonly #options: ScsiLibraryOptions;
+  readonly #lock: LibraryLock;
+  readonly #clock: Clock;
+  readonly #drives: Map<string, ScsiDrive>;
+  #slots: readonly ChangerSlot[] = [];
+  /** The slots that cartridges in drives came from, by the drive's element. */
+  readonly #homes = new Map<number, number>();
+  /** Barcodes on their way into a drive. */
+  readonly #travelling = new Set<string>();
+  readonly #closing = new AbortController();
+  readonly #underWay = new Set<Promise<unknown>>();
+  /** The robot has one arm. */
+  #robot: Promise<unknown> = Promise.resolve();
+
+  constructor(options: ScsiLibraryOptions, lock: LibraryLock) {
+    this.#options = options;
+    this.#lock = lock;
+    this.#clock = options.clock ?? systemClock;
+    this.#drives = new Map(options.drives.map((each) => [each.name, new ScsiDrive(each)]));
+  }
+
+  /** What the robot says of cartridges, and what operators said of drives. */
+  async takeStock(): Promise<void> {
+    const kept = (await readLibraryState(this.#options.dir))?.drives ?? {};
+    const inventory = await this.#options.changer.inventory();
+    for (const drive of this.#drives.values()) {
+      if (inventory.drives.every(({ number }) => number !== drive.element)) {
+        const there = inventory.drives.map(({ number }) => number).join(', ');
+        throw new HsmError('CONFIG', `${drive.name}: the robot has no drive element ${drive.element}: it has ${there}`, { exit: 2 });
+      }
+      drive.admin = kept[drive.name]?.admin ?? 'up';
+      drive.reason = kept[drive.name]?.reason ?? null;
+    }
+    this.#take(inventory);
+    for (const drive of this.#drives.values()) {
+      if (drive.barcode === null) continue;
+      drive.move('loading');
+      drive.move('ready');
+    }
+    await this.#keepState();
+  }
+
+  async inventory(): Promise<{ readonly drives: readonly DriveStatus[]; readonly slots: readonly SlotStatus[] }> {
+    return {
+      drives: [...this.#drives.values()].map((drive) => drive.status),
+      slots: this.#slots.map(({ number, barcode }) => ({ slot: number, barcode: usable(barcode) })),
+    };
+  }
+
+  /** Makes the robot look at every slot, for cartridges that were put in or taken out by hand. */
+  async rescan(): Promise<void> {
+    await this.#track(
+      this.#withRobot(async () => {
+        await this.#options.changer.rescan();
+        this.#take(await this.#options.changer.inventory());
+      }),
+    );
+  }
+
+  async load(barcode: string, name: string): Promise<Medium> {
+    const drive = this.#drive(name);
+    if (drive.admin === 'down' || drive.state === 'failed') throw driveDown(drive);
+    return this.#track(
+      drive.exclusively(async () => {
+        this.#requireFree(barcode, drive);
+        this.#travelling.add(barcode);
+        try {
+          if (drive.barcode !== barcode) await this.#fetch(barcode, drive);
+          return await this.#thread(barcode, drive);
+        } finally {
+          this.#travelling.delete(barcode);
+        }
+      }),
+    );
+  }
+
+  async unload(name: string): Promise<void> {
+    const drive = this.#drive(name);
+    await this.#track(drive.exclusively(() => this.#putAway(drive)));
+  }
+
+  async setDrive(name: string, admin: 'up' | 'down', reason: string | null): Promise<void> {
+    const drive = this.#drive(name);
+    drive.admin = admin;
+    drive.reason = reason;
+    if (admin === 'up' && drive.state === 'failed') {
+      drive.failure = null;
+      drive.move(drive.barcode === null ? 'empty' : 'ready');
+    }
+    await this.#track(this.#keepState());
+  }
+
+  /** Ends waiting loads with `ECANCELED`, lets media finish the operation that they are in, and lets go of the drives. Cartridges stay where they are. */
+  async close(): Promise<void> {
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort();
+    await Promise.allSettled(this.#underWay);
+    await Promise.all([...this.#drives.values()].map((drive) => letGo(drive)));
+    this.#lock.release();
+  }
+
+  /** close() waits for what was begun. */
+  async #track<T>(action: Promise<T>): Promise<T> {
+    this.#underWay.add(action);
+    try {
+      return await action;
+    } finally {
+      this.#underWay.delete(action);
+    }
+  }
+
+  #drive(name: string): ScsiDrive {
+    if (this.#closing.signal.aborted) throw canceled();
+    const drive = this.#drives.get(name);
+    if (drive === undefined) throw new HsmError('NO_DRIVE', `the library has no drive ${name}: it has ${[...this.#drives.keys()].join(', ')}`);
+    return drive;
+  }
+
+  #requireFree(barcode: string, drive: ScsiDrive): void {
+    const inDrive = new HsmError('EBUSY', `cartridge ${barcode} is in another drive`, { retry: 'later' });
+    if (this.#travelling.has(barcode)) throw inDrive;
+    if (drive.barcode === barcode || this.#slots.some((slot) => slot.barcode === barcode)) return;
+    if ([...this.#drives.values()].some((each) => each.barcode === barcode)) throw inDrive;
+    throw new HsmError('NO_VOLUME', `the library has no cartridge ${barcode}`, { retry: 'other-copy' });
+  }
+
+  /** From its slot into the drive, which gives back what it holds first. */
+  async #fetch(barcode: string, drive: ScsiDrive): Promise<void> {
+    await this.#putAway(drive);
+    drive.move('loading');
+    try {
+      await this.#move(async () => {
+        const slot = this.#slots.find((each) => each.barcode === barcode);
+        if (slot === undefined) throw new HsmError('NO_VOLUME', `the library has no cartridge ${barcode}`, { retry: 'other-copy' });
+        await this.#options.changer.load(slot.number, drive.element);
+      });
+      if (drive.barcode !== barcode) throw new HsmError('EIO', `the robot says that ${drive.name} holds ${drive.barcode ?? 'nothing'} and not ${barcode}`, { retry: 'later' });
+    } catch (error) {
+      drive.move(drive.barcode === null ? 'empty' : 'ready');
+      throw error;
+    }
+  }
+
+  /** Makes what sits in the drive ready at its beginning. A user who still has the medium from before finds it not loaded. */
+  async #thread(barcode: string, drive: ScsiDrive): Promise<Medium> {
+    await letGo(drive);
+    drive.move('loading');
+    drive.device = await this.#ready(drive).catch((error: unknown) => {
+      if (this.#closing.signal.aborted || errorCode(error) === 'EBUSY') drive.move('ready');
+      else this.#fail(drive, error);
+      throw error;
+    });
+    drive.move('ready');
+    try {
+      const { largestBlock, capacityOf } = this.#options;
+      const medium = await openStMedium(drive.device, { barcode, capacity: capacityOf(barcode), largestBlock });
+      await requireLabel(medium, drive.name);
+      drive.cartridge = medium;
+      drive.medium = medium;
+      return medium;
+    } catch (error) {
+      // The tape's fault as far as anybody can tell now.
+      await letGo(drive);
+      throw error;
+    }
+  }
+
+  #fail(drive: ScsiDrive, error: unknown): void {
+    drive.move('failed');
+    drive.failure = error instanceof Error ? error.message : String(error);
+  }
+
+  /** The device once the drive has threaded the tape. It is opened anew every time: what is open across a load knows the old cartridge. */
+  async #ready(drive: ScsiDrive): Promise<TapeDevice> {
+    const deadline = this.#clock.now() + this.#options.loadTimeoutMs;
+    for (;;) {
+      const device = await this.#options.openDevice(drive.path);
+      try {
+        if ((await device.status()).online) return device;
+      } catch (cause) {
+        device.close();
+        throw new HsmError('EIO', `${drive.name} does not tell its state`, { retry: 'other-copy', cause });
+      }
+      device.close();
+      if (this.#clock.now() > deadline) throw new HsmError('EIO', `${drive.name} did not get ready in ${this.#options.loadTimeoutMs / 1000} s`, { retry: 'other-copy' });
+      await this.#clock.sleep(pollMs, this.#closing.signal).catch(() => {
+        throw canceled();
+      });
+    }
+  }
+
+  /** Back to the slot that it came from, or to a free one. */
+  async #putAway(drive: ScsiDrive): Promise<void> {
+    if (drive.barcode === null) return;
+    await this.#eject(drive);
+    await this.#move(async () => {
+      const home = this.#freeSlot(drive);
+      if (home === undefined) throw new HsmError('EIO', `no slot is free for ${drive.barcode}, which is in ${drive.name}`, { retry: 'later' });
+      await this.#options.changer.unload(drive.element, home);
+    });
+    if (drive.barcode === null && drive.state !== 'failed') drive.move('empty');
+  }
+
+  /** Rewinds and unthreads the tape. A drive that cannot may still give its cartridge to the robot, which then says so itself if not. */
+  async #eject(drive: ScsiDrive): Promise<void> {
+    await drive.cartridge?.detach();
+    const device = drive.device ?? (await this.#options.openDevice(drive.path).catch(() => null));
+    await device?.operation('MTOFFL', 1).catch(() => undefined);
+    drive.device = device;
+    await letGo(drive);
+  }
+
+  #freeSlot(drive: ScsiDrive): number | undefined {
+    const free = this.#slots.filter(({ full, importExport }) => !full && !importExport);
+    return (free.find(({ number }) => number === this.#homes.get(drive.element)) ?? free[0])?.number;
+  }
+
+  /** A move of the robot, after which the robot is asked where things are, whether it failed or not. */
+  async #move(action: () => Promise<void>): Promise<void> {
+    await this.#withRobot(async () => {
+      try {
+        await action();
+      } finally {
+        this.#take(await this.#options.changer.inventory());
+        await this.#keepState();
+      }
+    });
+  }
+
+  #take(inventory: ChangerInventory): void {
+    this.#slots = inventory.slots;
+    for (const drive of this.#drives.values()) {
+      const found = inventory.drives.find(({ number }) => number === drive.element);
+      drive.barcode = usable(found?.barcode ?? null);
+      if (found?.from != null) this.#homes.set(drive.element, found.from);
+    }
+  }
+
+  async #withRobot<T>(action: () => Promise<T>): Promise<T> {
+    const turn = this.#robot.then(() => {
+      if (this.#closing.signal.aborted) throw canceled();
+      return action();
+    });
+    this.#robot = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #keepState(): Promise<void> {
+    const drives = [...this.#drives.values()].map(({ name, barcode, admin, reason }) => [name, { barcode, admin, reason }] as const);
+    await writeLibraryState(this.#options.dir, { version: 1, drives: Object.fromEntries(drives), slots: [] });
+  }
+}
+
+async function letGo(drive: ScsiDrive): Promise<void> {
+  await drive.cartridge?.detach();
+  drive.cartridge = null;
+  drive.medium = null;
+  drive.device?.close();
+  drive.device = null;
+}
+
+/** The robot may read a barcode wrong, or a cartridge may have the wrong sticker: the tape's own label decides, and a blank tape has none. */
+async function requireLabel(medium: StMedium, drive: string): Promise<void> {
+  const label = await readVolumeLabel(medium);
+  await medium.rewind();
+  if (label === null || label === 'blank' || label === medium.barcode) return;
+  throw new HsmError('WRONG_VOLUME', `the cartridge with the barcode ${medium.barcode} in ${drive} is labelled ${label}`, { retry: 'other-copy' });
+}
+
+const canceled = (): HsmError => new HsmError('ECANCELED', 'the library is closed', { retry: 'later' });
+
+/** A barcode that cannot be in a stub record is none. */
+const usable = (barcode: string | null): string | null => (barcode !== null && isBarcode(barcode) ? barcode : null);
+
+function driveDown(drive: ScsiDrive): HsmError {
+  const { reason } = drive.status;
+  const why = drive.admin === 'down' ? 'down' : 'failed';
+  return new HsmError('DRIVE_DOWN', `drive ${drive.name} is ${why}${reason === null ? '' : `: ${reason}`}`, { retry: 'later' });
+}

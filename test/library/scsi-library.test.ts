@@ -1,0 +1,137 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
+import { HsmError } from '../../src/errors.ts';
+import { MtxChanger } from '../../src/library/mtx-changer.ts';
+import { openScsiLibrary, type ScsiLibrary, type ScsiLibraryOptions } from '../../src/library/scsi-library.ts';
+import { labelVolume } from '../../src/media/containers.ts';
+import type { TapeDevice } from '../../src/media/st/tape-device.ts';
+import { errno, fakeReel, FakeTape, type FakeReel } from '../fixtures/fake-tape.ts';
+import { hastyClock } from '../fixtures/hasty-clock.ts';
+import { temporaryFolder } from '../fixtures/temporary.ts';
+import { librarySuite, type LibraryFixture } from '../suites/library.ts';
+
+const barcodes = ['S00001L9', 'S00002L9', 'S00003L9'] as const;
+
+interface Rig {
+  readonly options: ScsiLibraryOptions;
+  readonly silo: string;
+  readonly reels: Map<string, FakeReel>;
+  readonly trouble: { notReady: number };
+}
+
+/** A robot program and fake drives that find in it which cartridge they hold. */
+async function rig(t: ExecutionContext): Promise<Rig> {
+  const folder = await temporaryFolder(t);
+  const silo = join(folder, 'silo.json');
+  writeFileSync(silo, JSON.stringify({ drives: [null, null], slots: [...barcodes, null, null] }));
+  const reels = new Map<string, FakeReel>(barcodes.map((barcode) => [barcode, fakeReel(64 * 2 ** 20)]));
+  const trouble = { notReady: 0 };
+  const open = new Set<string>();
+  const openDevice = async (path: string): Promise<TapeDevice> => {
+    if (open.has(path)) throw new HsmError('EBUSY', `${path} is in use`, { retry: 'later' });
+    const { drives } = JSON.parse(readFileSync(silo, 'utf8')) as { drives: ({ tag: string } | null)[] };
+    const reel = reels.get(drives[Number(path.at(-1))]?.tag ?? '');
+    open.add(path);
+    const tape = new FakeTape(reel ?? fakeReel(0), { positions: true });
+    return Object.assign(Object.create(tape) as TapeDevice, {
+      operation: tape.operation.bind(tape),
+      position: tape.position.bind(tape),
+      read: tape.read.bind(tape),
+      write: tape.write.bind(tape),
+      status: async () => {
+        if (trouble.notReady > 0) {
+          trouble.notReady -= 1;
+          throw errno('EIO');
+        }
+        return { ...(await tape.status()), online: reel !== undefined };
+      },
+      close: () => open.delete(path),
+    });
+  };
+  const options: ScsiLibraryOptions = {
+    dir: join(folder, 'state'),
+    changer: new MtxChanger({ device: silo, command: [process.execPath, fileURLToPath(new URL('../fixtures/fake-mtx.ts', import.meta.url))] }),
+    drives: [
+      { name: 'drive0', device: '/dev/nst0', element: 0 },
+      { name: 'drive1', device: '/dev/nst1', element: 1 },
+    ],
+    openDevice,
+    capacityOf: () => 2 ** 30,
+    loadTimeoutMs: 60_000,
+    largestBlock: 2 ** 24 - 1,
+    clock: hastyClock(),
+  };
+  return { options, silo, reels, trouble };
+}
+
+librarySuite('SCSI library', async (t): Promise<LibraryFixture> => {
+  const { options, silo, trouble } = await rig(t);
+  let library = await openScsiLibrary(options);
+  t.teardown(() => library.close());
+  return {
+    library,
+    drives: ['drive0', 'drive1'],
+    barcodes,
+    restart: async () => {
+      await library.close();
+      library = await openScsiLibrary(options);
+      return library;
+    },
+    crash: null,
+    failNext: (operation) => {
+      if (operation === 'move') writeFileSync(`${silo}.fail`, '');
+      else trouble.notReady = 1;
+    },
+  };
+});
+
+async function opened(t: ExecutionContext, change: (rig: Rig) => void = () => undefined): Promise<{ library: ScsiLibrary; rig: Rig }> {
+  const made = await rig(t);
+  change(made);
+  const library = await openScsiLibrary(made.options);
+  t.teardown(() => library.close());
+  return { library, rig: made };
+}
+
+test('a cartridge whose label names another is refused, and stays usable for nobody', async (t) => {
+  const { library, rig: made } = await opened(t);
+  await labelVolume(await library.load('S00001L9', 'drive0'));
+  await library.unload('drive0');
+  // Somebody swapped the stickers.
+  made.reels.set('S00002L9', made.reels.get('S00001L9')!);
+  const error = await t.throwsAsync<HsmError>(library.load('S00002L9', 'drive0'), { instanceOf: HsmError, code: 'WRONG_VOLUME' });
+  t.regex(error.message, /S00002L9 in drive0 is labelled S00001L9/);
+  t.is((await library.load('S00003L9', 'drive0')).barcode, 'S00003L9', 'the drive goes on with others');
+});
+
+test('a drive that the robot does not have is a mistake in the configuration', async (t) => {
+  const made = await rig(t);
+  const drives = [{ name: 'drive0', device: '/dev/nst0', element: 7 }];
+  await t.throwsAsync(openScsiLibrary({ ...made.options, drives }), { instanceOf: HsmError, code: 'CONFIG', message: /no drive element 7: it has 0, 1/ });
+});
+
+test('a second process does not get the library', async (t) => {
+  const { rig: made } = await opened(t);
+  await t.throwsAsync(openScsiLibrary(made.options), { instanceOf: HsmError, code: 'REFUSED' });
+});
+
+test('cartridges that came through the door are found by a rescan; those without a usable barcode are not volumes', async (t) => {
+  const { library, rig: made } = await opened(t);
+  writeFileSync(made.silo, JSON.stringify({ drives: [null, null], slots: ['S00009L9', 'TOO-LONG-1', null, null, null] }));
+  await library.rescan();
+  t.deepEqual(
+    (await library.inventory()).slots.map(({ barcode }) => barcode),
+    ['S00009L9', null, null, null, null],
+  );
+});
+
+test('cartridges do not go to the import/export slots by themselves', async (t) => {
+  const { library, rig: made } = await opened(t);
+  await library.load('S00001L9', 'drive0');
+  writeFileSync(made.silo, JSON.stringify({ drives: [{ tag: 'S00001L9', from: 1 }, null], slots: ['S00009L9', 'S00002L9', 'S00003L9', null, null] }));
+  await library.rescan();
+  await t.throwsAsync(library.unload('drive0'), { instanceOf: HsmError, code: 'EIO', message: /no slot is free for S00001L9/ });
+});
