@@ -32,6 +32,7 @@
         "directio.cc",
         "memory.cc",
         "pax.cc",
+        "utf8.cc",
         "sha256.cc",
         "sparse.cc",
         "source.cc",
@@ -73,6 +74,13 @@
       "type": "loadable_module",
       "include_dirs!": ["<(node_root_dir)/include/node"],
       "sources": ["access/library.cc"]
+    },
+    {
+      "target_name": "hsm-member-rows",
+      "type": "loadable_module",
+      "include_dirs!": ["<(node_root_dir)/include/node"],
+      "include_dirs": ["../node_modules/better-sqlite3/deps/sqlite3"],
+      "sources": ["catalogue/member_rows.cc", "utf8.cc"]
     }
   ]
 }

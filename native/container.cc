@@ -1,6 +1,7 @@
 #include "container.h"
 
 #include "sha256.h"
+#include "utf8.h"
 #include <algorithm>
 #include <charconv>
 #include <cstring>

@@ -64,7 +64,6 @@ ParseStatus ParseMember(const uint8_t* data, size_t length, ParsedMember& out, s
 
 uint64_t PadToUnit(uint64_t length);
 void AppendHex(std::string& out, const uint8_t* data, size_t length);
-bool IsUtf8(std::string_view text);
 
 // parseMember(data): what ParseMember tells, for tools and tests.
 void InitPax(Napi::Env env, Napi::Object exports);

@@ -138,26 +138,3 @@ function grown<T extends Column>(from: T, into: T): T {
   (into as Uint8Array).set(from as Uint8Array);
   return into;
 }
-
-/** Rows [from, to), sharing memory with `members`. */
-export function rowsOf(members: ArchivedMembers, from: number, to: number): ArchivedMembers {
-  if (from === 0 && to === members.count) return members;
-  const firstByte = nameStart(members, from);
-  return {
-    filesystem: members.filesystem,
-    count: to - from,
-    dirs: members.dirs,
-    dir: members.dir.subarray(from, to),
-    names: members.names.subarray(firstByte, members.nameEnd[to - 1]),
-    nameEnd: members.nameEnd.subarray(from, to).map((end) => end - firstByte),
-    ino: members.ino.subarray(from, to),
-    size: members.size.subarray(from, to),
-    mtimeNs: members.mtimeNs.subarray(from, to),
-    ctimeNs: members.ctimeNs.subarray(from, to),
-    handleHash: members.handleHash.subarray(from, to),
-    objectIds: members.objectIds.subarray(from * 16, to * 16),
-    sha256: members.sha256.subarray(from * 32, to * 32),
-    offset: members.offset.subarray(from, to),
-    length: members.length.subarray(from, to),
-  };
-}

@@ -5,6 +5,7 @@ import { type Counts, noteMove } from './counts.ts';
 import type { Containers } from './containers.ts';
 import type { Database } from './database.ts';
 import type { Directories } from './directories.ts';
+import { memberRows, rowsOf, type MemberStatement, type MemberValues } from './member-rows.ts';
 import { fileMoves, type ArchivedMembers, type FileState } from './model.ts';
 import { namesIn, type StoredName } from './names.ts';
 import type { OldVersions } from './old-versions.ts';
@@ -26,25 +27,22 @@ interface KnownObject {
   readonly ino: number;
 }
 
-/** What a slice learns on its way from objects to copies to files. */
+/** What a slice learns on its way from objects to copies to files. Rows count from the slice's first. */
 interface Slice {
   readonly members: ArchivedMembers;
-  readonly from: number;
-  /** Rows in the order of their object ids. */
-  readonly order: readonly number[];
-  /** Row i's object is numbers[i - from]. */
-  readonly numbers: Float64Array;
-  /** 1 where the object is new, so that nothing but this slice knows of it. */
+  /** Rows by ascending object id. */
+  readonly order: Uint32Array;
+  /** Of each row. */
+  readonly objects: Float64Array;
+  readonly directories: Float64Array;
+  /** All objects are new, so that nothing but this slice knows of them. */
+  allFresh: boolean;
+  /** 1 where the object is new. */
   readonly fresh: Uint8Array;
+  readonly values: MemberValues;
   readonly usage: UsageChanges;
   readonly counts: Map<FileState, number>;
 }
-
-/** Rows that one statement takes in: half the time of as many statements. */
-const groupRows = 32;
-
-type Values = (number | bigint | StoredName)[];
-type GroupStatement<Named> = Statement<[values: Values, named: Named]>;
 
 type FileValues = [ctimeNs: bigint, handleHash: number, object: number, directory: number, name: StoredName, filesystem: number, ino: number];
 
@@ -55,14 +53,13 @@ export class Archive {
   readonly #usage: Usage;
   readonly #old: OldVersions;
   readonly #nextNumber: Statement<[], number>;
-  readonly #addObject: Statement<[number, Buffer, number, bigint, Buffer, number, number]>;
-  readonly #addObjectGroup: GroupStatement<{ ids: Buffer; sha256: Buffer; filesystem: number }>;
+  readonly #addObjects: MemberStatement;
   readonly #object: Statement<[Buffer], KnownObject>;
   readonly #own: Statement<[number, number, number]>;
+  readonly #addCopies: MemberStatement;
   readonly #addCopy: Statement<[number, number, number, number]>;
-  readonly #addCopyGroup: GroupStatement<{ container: number }>;
+  readonly #addFiles: MemberStatement;
   readonly #addFile: Statement<FileValues>;
-  readonly #addFileGroup: GroupStatement<{ filesystem: number }>;
   readonly #replaceFile: Statement<FileValues>;
   readonly #present: Statement<[number, number], Present>;
   readonly #setState: Statement<[number, bigint, number, number]>;
@@ -74,25 +71,27 @@ export class Archive {
     this.#usage = parts.usage;
     this.#old = parts.old;
     this.#nextNumber = db.prepare<[], number>('SELECT 1 + coalesce(max(n), 0) FROM objects').pluck();
-    this.#addObject = db.prepare(
-      'INSERT INTO objects (n, id, size, mtime_ns, sha256, filesystem, ino) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING',
-    );
-    this.#addObjectGroup = db.prepare(
+    this.#addObjects = db.prepare(
       `INSERT INTO objects (n, id, size, mtime_ns, sha256, filesystem, ino)
-       VALUES ${group((i) => `(?, substr(@ids, ${16 * i + 1}, 16), ?, ?, substr(@sha256, ${32 * i + 1}, 32), @filesystem, ?)`)} ON CONFLICT (id) DO NOTHING`,
+       SELECT object, id, size, mtime_ns, sha256, @filesystem, ino FROM ${memberRows('object', 'id', 'size', 'mtime_ns', 'sha256', 'ino')}
+       WHERE true ON CONFLICT (id) DO NOTHING`,
     );
     this.#object = db.prepare('SELECT n, size, sha256, filesystem, ino FROM objects WHERE id = ?');
     this.#own = db.prepare('UPDATE objects SET filesystem = ?, ino = ? WHERE n = ?');
     this.#addCopy = db.prepare('INSERT INTO copies (object, container, offset, length) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING');
-    this.#addCopyGroup = db.prepare(`INSERT INTO copies (object, container, offset, length) VALUES ${group(() => '(?, @container, ?, ?)')} ON CONFLICT DO NOTHING`);
+    this.#addCopies = db.prepare(
+      `INSERT INTO copies (object, container, offset, length)
+       SELECT object, @container, offset, length FROM ${memberRows('object', 'offset', 'length')} WHERE true ON CONFLICT DO NOTHING`,
+    );
     const archived = fileStateCodes.archived;
     this.#addFile = db.prepare(
       `INSERT INTO files (state, ctime_ns, handle_hash, object, directory, name, filesystem, ino) VALUES (${archived}, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT DO NOTHING`,
     );
-    this.#addFileGroup = db.prepare(
+    this.#addFiles = db.prepare(
       `INSERT INTO files (state, ctime_ns, handle_hash, object, directory, name, filesystem, ino)
-       VALUES ${group(() => `(${archived}, ?, ?, ?, ?, ?, @filesystem, ?)`)} ON CONFLICT DO NOTHING`,
+       SELECT ${archived}, ctime_ns, handle_hash, object, directory, name, @filesystem, ino
+       FROM ${memberRows('ctime_ns', 'handle_hash', 'object', 'directory', 'name', 'ino')} WHERE true ON CONFLICT DO NOTHING`,
     );
     this.#replaceFile = db.prepare(
       `UPDATE files SET state = ${archived}, ctime_ns = ?, handle_hash = ?, object = ?, directory = ?, name = ? WHERE filesystem = ? AND ino = ?`,
@@ -107,61 +106,62 @@ export class Archive {
    */
   add(containers: readonly number[], members: ArchivedMembers, from: number, to: number): void {
     for (const container of containers) this.#containers.needReadable(container);
-    const slice: Slice = {
-      members,
-      from,
-      order: orderOfIds(members.objectIds, from, to),
-      numbers: new Float64Array(to - from),
-      fresh: new Uint8Array(to - from),
-      usage: new Map(),
-      counts: new Map(),
-    };
-    this.#addObjects(slice);
-    this.#addCopies(slice, containers);
-    this.#addFiles(slice);
+    const slice = this.#sliceOf(rowsOf(members, from, to));
+    this.#addAllObjects(slice);
+    for (const container of containers) this.#addAllCopies(slice, container);
+    this.#addAllFiles(slice);
     this.#usage.apply(slice.usage);
     this.#counts.apply(members.filesystem, slice.counts);
   }
 
-  #addObjects(slice: Slice): void {
-    const { members, from, order, numbers, fresh } = slice;
-    let next = this.#nextNumber.get() ?? 1;
-    for (const rows of groupsOf(order)) {
-      if (rows.length === groupRows) {
-        this.#addObjectsAtOnce(slice, rows, next);
-        next += groupRows;
-        continue;
-      }
-      for (const i of rows) {
-        const id = idAt(members, i);
-        const sha256 = members.sha256.subarray(i * 32, i * 32 + 32);
-        const size = at(members.size, i);
-        const { changes } = this.#addObject.run(next, id, size, bigAt(members.mtimeNs, i), sha256, members.filesystem, at(members.ino, i));
-        fresh[i - from] = changes;
-        numbers[i - from] = changes === 1 ? next : this.#sameObject(id, size, sha256);
-        next += changes;
-      }
-    }
+  #sliceOf(members: ArchivedMembers): Slice {
+    const objects = new Float64Array(members.count);
+    const order = orderOfIds(members.objectIds, members.count);
+    const directories = this.#directoriesOf(members);
+    const values = {
+      filesystem: members.filesystem,
+      order: bytesOf(order),
+      objects: bytesOf(objects),
+      ids: members.objectIds,
+      sha256: members.sha256,
+      inos: bytesOf(members.ino),
+      sizes: bytesOf(members.size),
+      mtimes: bytesOf(members.mtimeNs),
+      ctimes: bytesOf(members.ctimeNs),
+      handles: bytesOf(members.handleHash),
+      offsets: bytesOf(members.offset),
+      lengths: bytesOf(members.length),
+      directories: bytesOf(directories),
+      names: members.names,
+      nameEnds: bytesOf(members.nameEnd),
+    };
+    return { members, order, objects, directories, allFresh: true, fresh: new Uint8Array(members.count).fill(1), values, usage: new Map(), counts: new Map() };
   }
 
-  /** Numbers from `first` on; those of objects that are here already stay unused. */
-  #addObjectsAtOnce({ members, from, numbers, fresh }: Slice, rows: readonly number[], first: number): void {
-    const ids = Buffer.allocUnsafe(groupRows * 16);
-    const sha256 = Buffer.allocUnsafe(groupRows * 32);
-    const values: Values = [];
-    for (const [place, i] of rows.entries()) {
-      members.objectIds.copy(ids, place * 16, i * 16, i * 16 + 16);
-      members.sha256.copy(sha256, place * 32, i * 32, i * 32 + 32);
-      values.push(first + place, at(members.size, i), bigAt(members.mtimeNs, i), at(members.ino, i));
-      numbers[i - from] = first + place;
-      fresh[i - from] = 1;
+  #directoriesOf({ filesystem, count, dirs, dir }: ArchivedMembers): Float64Array {
+    const numbers = new Map<number, number>();
+    const directories = new Float64Array(count);
+    for (let row = 0; row < count; row += 1) {
+      const index = at(dir, row);
+      const number = numbers.get(index) ?? this.#directories.idOf(filesystem, dirs[index] ?? Buffer.alloc(0));
+      numbers.set(index, number);
+      directories[row] = number;
     }
-    const { changes } = this.#addObjectGroup.run(values, { ids, sha256, filesystem: members.filesystem });
-    if (changes === groupRows) return;
-    for (const i of rows) {
-      const known = this.#sameObject(idAt(members, i), at(members.size, i), members.sha256.subarray(i * 32, i * 32 + 32));
-      fresh[i - from] = known === numbers[i - from] ? 1 : 0;
-      numbers[i - from] = known;
+    return directories;
+  }
+
+  /** Numbers that were meant for objects that are here already stay unused. */
+  #addAllObjects(slice: Slice): void {
+    const { members, order, objects, fresh } = slice;
+    const first = this.#nextNumber.get() ?? 1;
+    for (const [place, row] of order.entries()) objects[row] = first + place;
+    const { changes } = this.#addObjects.run(slice.values);
+    if (changes === members.count) return;
+    slice.allFresh = false;
+    for (const row of order) {
+      const known = this.#sameObject(idAt(members, row), at(members.size, row), members.sha256.subarray(row * 32, row * 32 + 32));
+      fresh[row] = known === objects[row] ? 1 : 0;
+      objects[row] = known;
     }
   }
 
@@ -171,86 +171,72 @@ export class Archive {
     throw new HsmError('BAD_OBJECT', `object ${id.toString('hex')} is in the catalogue with other content`);
   }
 
-  #addCopies(slice: Slice, containers: readonly number[]): void {
-    const { members, from, order, numbers, usage } = slice;
-    for (const container of containers) {
-      for (const rows of groupsOf(order)) {
-        if (isFreshGroup(slice, rows)) {
-          const values: Values = [];
-          let live = 0;
-          for (const i of rows) {
-            values.push(at(numbers, i - from), at(members.offset, i), at(members.length, i));
-            live += at(members.length, i);
-          }
-          const { changes } = this.#addCopyGroup.run(values, { container });
-          // None when the container is named twice.
-          if (changes === groupRows) note(usage, container, live, groupRows);
-        } else {
-          for (const i of rows) this.#addOneCopy(slice, i, container);
-        }
-      }
+  #addAllCopies(slice: Slice, container: number): void {
+    const { members, order, usage, values } = slice;
+    if (!slice.allFresh) {
+      for (const row of order) this.#addOneCopy(slice, row, container);
+      return;
     }
+    const { changes } = this.#addCopies.run({ ...values, container });
+    // None when the container is named twice.
+    if (changes === 0) return;
+    let live = 0;
+    for (const length of members.length) live += length;
+    note(usage, container, live, members.count);
   }
 
-  #addOneCopy({ members, from, numbers, fresh, usage }: Slice, i: number, container: number): void {
-    const object = at(numbers, i - from);
-    const length = at(members.length, i);
-    const { changes } = this.#addCopy.run(object, container, at(members.offset, i), length);
+  #addOneCopy({ members, objects, fresh, usage }: Slice, row: number, container: number): void {
+    const object = at(objects, row);
+    const length = at(members.length, row);
+    const { changes } = this.#addCopy.run(object, container, at(members.offset, row), length);
     if (changes === 0) return;
-    // A fresh object's file is about to need it; for the others #addFiles knows.
-    const isLive = fresh[i - from] === 1 || this.#isNeeded(object, members, i);
+    // A fresh object's file is about to need it; for the others #addAllFiles knows.
+    const isLive = fresh[row] === 1 || this.#isNeeded(object, members, row);
     note(usage, container, isLive ? length : 0, 1);
   }
 
-  #isNeeded(object: number, members: ArchivedMembers, i: number): boolean {
-    const present = this.#present.get(members.filesystem, at(members.ino, i));
+  #isNeeded(object: number, members: ArchivedMembers, row: number): boolean {
+    const present = this.#present.get(members.filesystem, at(members.ino, row));
     return present !== undefined && present.object === object && needsObject(fileState(present.state));
   }
 
-  #addFiles(slice: Slice): void {
-    const { members, from, numbers } = slice;
-    const name = namesIn(members.names, members.nameEnd);
-    const directoryIds = new Map<number, number>();
-    const valuesOf = (i: number): FileValues => {
-      const dir = at(members.dir, i);
-      const directory = directoryIds.get(dir) ?? this.#directories.idOf(members.filesystem, members.dirs[dir] ?? Buffer.alloc(0));
-      directoryIds.set(dir, directory);
-      return [bigAt(members.ctimeNs, i), at(members.handleHash, i) | 0, at(numbers, i - from), directory, name(i), members.filesystem, at(members.ino, i)];
-    };
-    for (const rows of groupsOf(slice.order.toSorted((a, b) => at(members.ino, a) - at(members.ino, b)))) {
-      if (isFreshGroup(slice, rows)) this.#addFilesAtOnce(slice, rows, rows.map(valuesOf));
-      else for (const i of rows) this.#addOneFile(slice, i, valuesOf(i));
+  #addAllFiles(slice: Slice): void {
+    const { members, objects, values } = slice;
+    const order = orderOfInodes(slice);
+    const valuesOf = this.#fileValues(slice);
+    if (!slice.allFresh) {
+      for (const row of order) this.#addOneFile(slice, row, valuesOf(row));
+      return;
     }
-  }
-
-  #addFilesAtOnce(slice: Slice, rows: readonly number[], values: readonly FileValues[]): void {
-    const { filesystem } = slice.members;
-    const all: Values = [];
-    for (const [ctimeNs, handleHash, object, directory, name, , ino] of values) all.push(ctimeNs, handleHash, object, directory, name, ino);
-    const { changes } = this.#addFileGroup.run(all, { filesystem });
-    for (const [place, i] of rows.entries()) {
-      const [, , object, , , , ino] = values[place]!;
+    const { changes } = this.#addFiles.run({ ...values, order: bytesOf(order) });
+    if (changes === members.count) return noteMove(slice.counts, null, 'archived', changes);
+    for (const row of order) {
       // A new object's number in the row tells that this is the row that was added just now.
-      if (changes === groupRows || this.#present.get(filesystem, ino)?.object === object) noteMove(slice.counts, null, 'archived');
-      else this.#meetFile(slice, i, values[place]!);
+      if (this.#present.get(members.filesystem, at(members.ino, row))?.object === objects[row]) noteMove(slice.counts, null, 'archived');
+      else this.#meetFile(slice, row, valuesOf(row));
     }
   }
 
-  #addOneFile(slice: Slice, i: number, values: FileValues): void {
-    const { from, numbers } = slice;
-    const isFresh = slice.fresh[i - from] === 1;
-    if (!isFresh) this.#takeObject(slice, i);
+  #fileValues({ members, objects, directories }: Slice): (row: number) => FileValues {
+    const { filesystem, ctimeNs, handleHash, ino } = members;
+    const name = namesIn(members.names, members.nameEnd);
+    return (row) => [bigAt(ctimeNs, row), at(handleHash, row) | 0, at(objects, row), at(directories, row), name(row), filesystem, at(ino, row)];
+  }
+
+  #addOneFile(slice: Slice, row: number, values: FileValues): void {
+    const isFresh = slice.fresh[row] === 1;
+    if (!isFresh) this.#takeObject(slice, row);
     const { changes } = this.#addFile.run(...values);
-    if (changes === 0) return this.#meetFile(slice, i, values);
-    if (!isFresh) this.#usage.turn(slice.usage, at(numbers, i - from), 1);
+    if (changes === 0) return this.#meetFile(slice, row, values);
+    if (!isFresh) this.#usage.turn(slice.usage, at(slice.objects, row), 1);
     noteMove(slice.counts, null, 'archived');
   }
 
-  /** An object that was here already becomes the present version of row i's file, unless another file's row names it still. */
-  #takeObject({ members, from, numbers }: Slice, i: number): void {
-    const id = idAt(members, i);
-    const n = at(numbers, i - from);
-    const ino = at(members.ino, i);
+  /** An object that was here already becomes the present version of the row's file, unless another file's row names it still. */
+  #takeObject({ members, objects }: Slice, row: number): void {
+    const id = idAt(members, row);
+    const n = at(objects, row);
+    const ino = at(members.ino, row);
     const known = this.#object.get(id);
     if (known === undefined) throw new HsmError('BAD_OBJECT', `object ${id.toString('hex')} has gone`);
     if (known.filesystem !== members.filesystem || known.ino !== ino) {
@@ -263,7 +249,7 @@ export class Archive {
   }
 
   /** The file has a row: with this object, so that this is a repetition or a second copy, or with an older one. */
-  #meetFile(slice: Slice, i: number, values: FileValues): void {
+  #meetFile(slice: Slice, row: number, values: FileValues): void {
     const [ctimeNs, , object, , , filesystem, ino] = values;
     const present = this.#present.get(filesystem, ino);
     if (present === undefined) throw new HsmError('BAD_OBJECT', `inode ${ino} of filesystem ${filesystem} has gone`);
@@ -277,33 +263,34 @@ export class Archive {
       this.#old.add(present);
       this.#replaceFile.run(...values);
     }
-    if (slice.fresh[i - slice.from] === 0) this.#usage.turn(slice.usage, object, 1);
+    if (slice.fresh[row] === 0) this.#usage.turn(slice.usage, object, 1);
     noteMove(slice.counts, from, to);
   }
 }
 
-/** Row numbers by ascending id, so that the unique index grows at its end. Fails for an id that is there twice. */
-function orderOfIds(ids: Buffer, from: number, to: number): readonly number[] {
+/** Rows by ascending id, so that the unique index grows at its end. Fails for an id that is there twice. */
+function orderOfIds(ids: Buffer, count: number): Uint32Array {
   const compare = (a: number, b: number): number => ids.compare(ids, b * 16, b * 16 + 16, a * 16, a * 16 + 16);
-  const order = Array.from({ length: to - from }, (_, i) => from + i);
-  if (!order.every((row) => row === from || compare(row - 1, row) < 0)) order.sort(compare);
-  const twice = order.findIndex((row, i) => i > 0 && compare(order[i - 1] ?? 0, row) === 0);
-  if (twice >= 0) throw new HsmError('BAD_OBJECT', `one object id was given to two files`);
+  const order = ordered(count, compare);
+  for (let i = 1; i < count; i += 1) {
+    if (compare(at(order, i - 1), at(order, i)) === 0) throw new HsmError('BAD_OBJECT', `one object id was given to two files`);
+  }
   return order;
 }
 
-/** The SQL of a group's rows. */
-const group = (row: (i: number) => string): string => Array.from({ length: groupRows }, (_, i) => row(i)).join(', ');
-
-function groupsOf(rows: readonly number[]): number[][] {
-  const groups: number[][] = [];
-  for (let from = 0; from < rows.length; from += groupRows) groups.push(rows.slice(from, from + groupRows));
-  return groups;
+/** Rows as the files' own order has them; one inode's rows by their objects' ids. */
+function orderOfInodes({ members: { ino, count }, objects }: Slice): Uint32Array {
+  return ordered(count, (a, b) => at(ino, a) - at(ino, b) || at(objects, a) - at(objects, b));
 }
 
-const isFreshGroup = ({ fresh, from }: Slice, rows: readonly number[]): boolean => rows.length === groupRows && rows.every((i) => fresh[i - from] === 1);
+function ordered(count: number, compare: (a: number, b: number) => number): Uint32Array {
+  const rows = Uint32Array.from({ length: count }, (_, row) => row);
+  return rows.every((row) => row === 0 || compare(row - 1, row) <= 0) ? rows : rows.sort(compare);
+}
 
-const idAt = (members: ArchivedMembers, i: number): Buffer => members.objectIds.subarray(i * 16, i * 16 + 16);
+const bytesOf = ({ buffer, byteOffset, byteLength }: NodeJS.ArrayBufferView): Buffer => Buffer.from(buffer, byteOffset, byteLength);
+
+const idAt = (members: ArchivedMembers, row: number): Buffer => members.objectIds.subarray(row * 16, row * 16 + 16);
 
 const at = (column: Float64Array | Uint32Array, i: number): number => column[i] ?? 0;
 

@@ -30,8 +30,8 @@ export class Counts {
   }
 }
 
-/** `from` or `to` null: the file is new to the catalogue, or leaves it. */
-export function noteMove(changes: Map<FileState, number>, from: FileState | null, to: FileState | null): void {
-  if (from !== null) changes.set(from, (changes.get(from) ?? 0) - 1);
-  if (to !== null) changes.set(to, (changes.get(to) ?? 0) + 1);
+/** `from` or `to` null: the files are new to the catalogue, or leave it. */
+export function noteMove(changes: Map<FileState, number>, from: FileState | null, to: FileState | null, files = 1): void {
+  if (from !== null) changes.set(from, (changes.get(from) ?? 0) - files);
+  if (to !== null) changes.set(to, (changes.get(to) ?? 0) + files);
 }

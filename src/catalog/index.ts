@@ -9,6 +9,7 @@ import { Files } from './files.ts';
 import { Filesystems } from './filesystems.ts';
 import { Jobs } from './jobs.ts';
 import { maintain } from './maintenance.ts';
+import { defineMemberRows } from './member-rows.ts';
 import { migrate } from './migrate.ts';
 import type { Catalog } from './model.ts';
 import { Objects, type Places } from './objects.ts';
@@ -42,6 +43,7 @@ export function openCatalog(path: string, options: CatalogOptions = {}): Catalog
   const db = connect(path, { readonly: options.readonly ?? false, ...(options.maxPages === undefined ? {} : { maxPages: options.maxPages }) });
   try {
     migrate(db, path);
+    defineMemberRows(db);
     return assemble(db, path, options);
   } catch (error) {
     db.close();
