@@ -5,7 +5,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
-#include <poll.h>
 #include <unistd.h>
 
 namespace hsm {
@@ -35,7 +34,7 @@ bool GuardsAnything(int group) {
 } // namespace
 
 void RunDenier(const std::string& socketPath, const Holdings& holdings, Readers& readers,
-               std::vector<Filesystem>& filesystems, const std::function<void()>& onTick) {
+               std::vector<Filesystem>& filesystems, const std::function<bool()>& onTick) {
   // The private mounts would keep the devices busy after an umount.
   for (Filesystem& filesystem : filesystems) {
     close(filesystem.rootFd);
@@ -44,24 +43,17 @@ void RunDenier(const std::string& socketPath, const Holdings& holdings, Readers&
   }
   readers.set_deny(true);
   readers.Start(kThreads);
-  int listener = -1, soon = 0;
+  Giver giver(socketPath, holdings);
   const int mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-  while (GuardsAnything(holdings.group)) {
-    onTick();
-    if (listener < 0)
-      listener = ListenForSuccessor(socketPath);
-    pollfd wait[2] = {{mounts, POLLPRI, 0}, {listener, POLLIN, 0}};
-    poll(wait, 2, readers.stuck() || soon > 0 ? kStuckTickMs : kTickMs);
-    // The superblock, and its mark, go some time after the last mount.
-    soon = wait[0].revents != 0 ? kSoonTicks : std::max(0, soon - 1);
-    readers.AddThreadsIfStuck();
-    if ((wait[1].revents & POLLIN) == 0)
-      continue;
-    // Only one process may read a group.
-    readers.Stop(kReaderPatienceMs);
-    if (HandOver(listener, holdings))
+  for (int soon = 0; GuardsAnything(holdings.group);) {
+    if (!onTick()) {
+      readers.Stop(kReaderPatienceMs);
       return;
-    readers.Start(kThreads);
+    }
+    // The superblock, and its mark, go some time after the last mount.
+    const bool changed = giver.Wait(readers.stuck() || soon > 0 ? kStuckTickMs : kTickMs, mounts);
+    soon = changed ? kSoonTicks : std::max(0, soon - 1);
+    readers.AddThreadsIfStuck();
   }
   unlink(socketPath.c_str());
 }

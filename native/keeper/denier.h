@@ -11,9 +11,9 @@
 
 namespace hsm {
 
-// Returns when there is nothing left to deny.
-// `onTick` is called every second or so.
+// Returns when there is nothing left to deny, or `onTick`, which is called every second or so, returned
+// false: somebody has succeeded.
 void RunDenier(const std::string& socketPath, const Holdings& holdings, Readers& readers,
-               std::vector<Filesystem>& filesystems, const std::function<void()>& onTick);
+               std::vector<Filesystem>& filesystems, const std::function<bool()>& onTick);
 
 } // namespace hsm

@@ -1,12 +1,10 @@
 #include "handover.h"
 
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -15,8 +13,9 @@
 namespace hsm {
 namespace {
 
-constexpr int kPatienceMs = 10'000, kEndPatienceMs = 1000;
-constexpr char kGiven = 'g', kTaken = 'k';
+// A holder that does not answer is stopped, or does not find a processor.
+constexpr int kPatienceMs = 2000;
+constexpr char kGiven = 'g';
 
 bool AddressOf(const std::string& path, sockaddr_un* address) {
   if (path.size() >= sizeof address->sun_path) {
@@ -28,78 +27,80 @@ bool AddressOf(const std::string& path, sockaddr_un* address) {
   return true;
 }
 
-bool Send(int connection, const Holdings& holdings) {
+void Close(int* fd) {
+  if (*fd >= 0)
+    close(*fd);
+  *fd = -1;
+}
+
+} // namespace
+
+void Giver::Listen() {
+  struct stat file;
+  const bool isThere = stat(socketPath_.c_str(), &file) == 0;
+  if (listener_ >= 0 && isThere && file.st_dev == device_ && file.st_ino == inode_)
+    return;
+  Close(&listener_);
+  sockaddr_un address = {};
+  if (!AddressOf(socketPath_, &address))
+    return;
+  const int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  if (listener < 0)
+    return;
+  unlink(socketPath_.c_str());
+  const mode_t before = umask(0077);
+  const bool bound = bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 &&
+                     listen(listener, 4) == 0 && stat(socketPath_.c_str(), &file) == 0;
+  umask(before);
+  if (!bound) {
+    close(listener);
+    return;
+  }
+  listener_ = listener;
+  device_ = file.st_dev;
+  inode_ = file.st_ino;
+}
+
+void Giver::Give() {
+  Close(&successor_);
+  successor_ = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+  if (successor_ < 0)
+    return;
   char byte = kGiven;
   iovec part = {&byte, 1};
   msghdr message = {};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
-  return SendWithFds(connection, message, {holdings.group, holdings.table}) == 1;
+  if (SendWithFds(successor_, message, {holdings_.group, holdings_.table}) != 1)
+    Close(&successor_);
 }
 
-} // namespace
-
-int ListenForSuccessor(const std::string& socketPath) {
-  sockaddr_un address = {};
-  if (!AddressOf(socketPath, &address))
-    return -1;
-  const int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-  if (listener < 0)
-    return -1;
-  unlink(socketPath.c_str());
-  const mode_t before = umask(0077);
-  const bool bound =
-      bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 && listen(listener, 4) == 0;
-  umask(before);
-  if (bound)
-    return listener;
-  close(listener);
-  return -1;
-}
-
-bool HandOver(int listener, const Holdings& holdings) {
-  const int connection = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
-  if (connection < 0)
-    return false;
-  char answer = 0;
-  pollfd wait = {connection, POLLIN, 0};
-  const bool taken = Send(connection, holdings) && poll(&wait, 1, kPatienceMs) == 1 &&
-                     recv(connection, &answer, 1, 0) == 1 && answer == kTaken;
-  close(connection);
-  return taken;
+bool Giver::Wait(int timeoutMs, int other) {
+  Listen();
+  pollfd wait[3] = {{other, POLLPRI, 0}, {listener_, POLLIN, 0}, {successor_, POLLIN, 0}};
+  poll(wait, 3, timeoutMs);
+  if (wait[2].revents != 0)
+    Close(&successor_);
+  if ((wait[1].revents & POLLIN) != 0)
+    Give();
+  return wait[0].revents != 0;
 }
 
 bool TakeOver(const std::string& socketPath, Holdings* holdings, int* connection) {
   sockaddr_un address = {};
-  const int peer = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-  if (peer < 0 || !AddressOf(socketPath, &address) ||
-      connect(peer, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
-    close(peer);
-    return false;
-  }
+  int peer = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  pollfd wait = {peer, POLLIN, 0};
   char byte = 0;
   int fds[2];
-  pollfd wait = {peer, POLLIN, 0};
-  if (poll(&wait, 1, kPatienceMs) != 1 || !ReceiveByteWithFds(peer, &byte, fds, 2) || byte != kGiven) {
-    close(peer);
+  if (peer < 0 || !AddressOf(socketPath, &address) ||
+      connect(peer, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
+      poll(&wait, 1, kPatienceMs) != 1 || !ReceiveByteWithFds(peer, &byte, fds, 2)) {
+    Close(&peer);
     return false;
   }
   *holdings = {fds[0], fds[1]};
   *connection = peer;
   return true;
-}
-
-void ConfirmTakeover(int connection) {
-  ucred holder = {};
-  socklen_t length = sizeof holder;
-  int pidfd = -1;
-  if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &holder, &length) == 0)
-    pidfd = static_cast<int>(syscall(SYS_pidfd_open, holder.pid, 0));
-  (void)send(connection, &kTaken, 1, MSG_NOSIGNAL);
-  close(connection);
-  pollfd wait = {pidfd, POLLIN, 0};
-  poll(&wait, 1, kEndPatienceMs);
-  close(pidfd);
 }
 
 } // namespace hsm

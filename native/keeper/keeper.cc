@@ -24,8 +24,6 @@ constexpr int kTickMs = 100, kStuckTickMs = 10;
 constexpr int64_t kStopPatienceMs = 8000;
 constexpr int64_t kShortLifeMs = 2000;
 constexpr int64_t kMostRestartDelayMs = 5000;
-// Another survivor of the same keeper may be ahead; a fork of the dead one holds its lock for a moment.
-constexpr int64_t kLockPatienceMs = 2000;
 
 } // namespace
 
@@ -132,7 +130,7 @@ void Keeper::Tick() {
   readers_.AddThreadsIfStuck();
   pending_.RetryPostponed();
   if (witnessAgainAt_ >= 0 && NowMs() >= witnessAgainAt_)
-    StartWitness(table_.Generation());
+    StartWitness(generation_);
   if (startAgainAt_ >= 0 && NowMs() >= startAgainAt_ && !StartWorker())
     startAgainAt_ = NowMs() + kMostRestartDelayMs;
   if (stopBy_ >= 0 && NowMs() >= stopBy_ && worker_.alive()) {
@@ -145,23 +143,15 @@ void Keeper::Tick() {
 int Keeper::Run() {
   std::signal(SIGPIPE, SIG_IGN);
   RaiseLimits();
-  // Survivors of a dead keeper race for its place; whoever loses must not have touched anything.
   const bool isHeir = options_.inherited.group >= 0;
-  const Locked locked = Lock(options_.lockFile, isHeir ? kLockPatienceMs : 0, &lock_);
-  if (locked == Locked::kByAnother && isHeir)
+  if (isHeir && !AwaitTurn())
     return kExitRefused;
-  if (locked == Locked::kByAnother)
-    return Fail("a daemon already runs for this configuration (it holds " + options_.lockFile + ")",
-                kExitRefused);
-  if (locked == Locked::kNoFile && isHeir)
-    DenyInherited();
-  if (locked == Locked::kNoFile)
-    return Fail(options_.lockFile + ": " + std::strerror(errno), kExitFailed);
-  int predecessor = -1;
-  if (const std::string problem = TakeHoldings(&predecessor); !problem.empty())
+  if (!isHeir)
+    if (const int code = TakeHoldings(); code != 0)
+      return code;
+  WritePid(lock_);
+  if (const std::string problem = Reserve(); !problem.empty())
     return Fail(problem, kExitFailed);
-  if (isHeir && table_.Generation() != options_.generation)
-    return kExitRefused; // another heir took over, and may have ended in good order since
   sigset_t handled;
   sigemptyset(&handled);
   for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGCHLD})
@@ -179,11 +169,10 @@ int Keeper::Run() {
   // A table without its group is nothing; a group without its table would be held for nobody.
   Notify("FDSTORE=1\nFDNAME=hsm-table\nFDPOLL=0", table_.fd());
   Notify("FDSTORE=1\nFDNAME=hsm-group\nFDPOLL=0", group_.fd());
-  // From the next line on heirs of the keeper before are too late, so an heir of this one must stand.
-  StartWitness(table_.Generation() + 1);
-  table_.NextGeneration();
-  if (predecessor >= 0)
-    ConfirmTakeover(predecessor);
+  if (!Succeed())
+    return isHeir ? kExitRefused
+                  : Fail("the guard went to another process meanwhile: try again", kExitRefused);
+  table_.BecomeReader();
   if (adopted_)
     AdoptEvents();
   Add(signals_, EPOLLIN, kSignal);
@@ -231,7 +220,7 @@ int Keeper::Run() {
     blocked = blockedNow;
     Tick();
   }
-  return Stop();
+  Stop();
 }
 
 } // namespace hsm

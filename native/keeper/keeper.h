@@ -32,13 +32,18 @@ public:
         worker_(options_, group_, table_, pending_, [this](const StubEvent& event) { Watch(event); }) {}
 
   int Run();
-  // In place of a denier that died: `inherited` is denied.
+  // In place of a keeper that stopped or a denier that died: what is inherited is denied.
   [[noreturn]] void DenyInherited();
 
 private:
   int Fail(const std::string& message, int code);
-  std::string TakeHoldings(int* predecessor);
-  std::string AdoptTable(int fd);
+  bool AwaitTurn();
+  bool IsCurrent() const;
+  int TakeHoldings();
+  std::string Adopt(const Holdings& holdings);
+  std::string Create();
+  std::string Reserve();
+  bool Succeed();
   void AdoptEvents();
   std::string Guard();
   void ForgetStored();
@@ -51,7 +56,7 @@ private:
   void OnWorkerEnd(int exitCode);
   void OnReady();
   void Tick();
-  int Stop();
+  [[noreturn]] void Stop();
   [[noreturn]] void Deny();
   Holdings Held() const { return {group_.fd(), table_.fd()}; }
 
@@ -66,6 +71,8 @@ private:
   Worker worker_;
   Witness witness_;
   std::vector<StubEvent> orphans_;
+  int predecessor_ = -1; // the connection to who gave us group and table
+  unsigned generation_ = 0;
   int lock_ = -1, epoll_ = -1, wake_ = -1, signals_ = -1;
   // adopted_: stubs are guarded already. hasReaders_: some wait, so this process cannot just give up.
   bool adopted_ = false, hasReaders_ = false, everReady_ = false, stopping_ = false, done_ = false;

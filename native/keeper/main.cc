@@ -2,6 +2,7 @@
 // answered, and keeps the daemon running. It has no policy and parses no file content; docs/design.md
 // "Processes".
 #include <cstdio>
+#include <sys/prctl.h>
 #include <utility>
 
 #include "keeper.h"
@@ -16,14 +17,16 @@ int main(int count, char** words) {
     std::fputs(hsm::kUsage, stderr);
     return 2;
   }
+  // A witness is started as /proc/self/exe.
+  prctl(PR_SET_NAME, "hsm-keeper");
   hsm::CloseStrayFds(options);
   options.managed = options.managed || hsm::HasManager();
-  hsm::Deceased deceased = hsm::Deceased::kKeeper;
+  hsm::Role role = hsm::Role::kKeeper;
   if (options.witnessPipe >= 0) {
-    deceased = hsm::AwaitDeath(options);
+    role = hsm::AwaitTurn(options);
     options.witnessPipe = -1;
   }
-  if (deceased == hsm::Deceased::kDenier)
+  if (role == hsm::Role::kDenier)
     hsm::Keeper(std::move(options)).DenyInherited();
   if (options.inherited.group >= 0 && options.managed)
     hsm::RunHolder(options);

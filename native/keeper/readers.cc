@@ -118,11 +118,6 @@ bool Readers::hasManyFds() {
   return 2 * pending_.Count() + kSpareFds <= FdLimit();
 }
 
-void Readers::ForgetThreads() {
-  threads_.clear();
-  running_ = 0;
-}
-
 void* Readers::Main(void* self) {
   static_cast<Readers*>(self)->Loop();
   return nullptr;

@@ -32,8 +32,6 @@ public:
 
   // Ends the threads; one that waits for a user's lease inside the kernel is left behind after `patienceMs`.
   void Stop(int patienceMs);
-  // In a forked child, which has none of them.
-  void ForgetThreads();
 
   // Deny every stub with EAGAIN instead of asking the worker.
   void set_deny(bool deny) { deny_ = deny; }

@@ -11,6 +11,7 @@
 
 #include "denier.h"
 #include "handover.h"
+#include "holders.h"
 #include "keeper.h"
 #include "notify.h"
 #include "process.h"
@@ -19,6 +20,9 @@ namespace hsm {
 namespace {
 
 constexpr int kStopReadersMs = 1000;
+constexpr int64_t kLockPauseMs = 5;
+// A holder that is about to listen, or an heir about to take the lock, needs a moment.
+constexpr int64_t kHolderPatienceMs = 5000;
 // Events that a dead keeper had taken but not recorded have numbers at most so far above the recorded ones.
 constexpr int kUnrecordedReach = 16'384;
 
@@ -40,43 +44,107 @@ int Keeper::Fail(const std::string& message, int code) {
     std::fprintf(stderr, "hsm: %s\n", message.c_str());
   }
   // Were the last fd of an inherited group closed, its readers would be let through.
-  if (options_.inherited.group >= 0 && group_.fd() >= 0) {
-    AdoptEvents();
-    pending_.AnswerAll(EAGAIN);
-    Deny();
-  }
+  if (options_.inherited.group >= 0)
+    DenyInherited();
   witness_.Dismiss();
   return code;
 }
 
-// Reserves the numbers of the recorded events before anything else can get them.
-std::string Keeper::AdoptTable(int fd) {
-  if (std::string problem = table_.Adopt(fd); !problem.empty())
+// From another process, by whatever way; touches nothing yet.
+std::string Keeper::Adopt(const Holdings& holdings) {
+  group_.Adopt(holdings.group);
+  adopted_ = true;
+  return table_.Adopt(holdings.table);
+}
+
+// Nobody has taken this process's place.
+bool Keeper::IsCurrent() const {
+  return !table_.isMapped() || table_.Generation() == generation_;
+}
+
+// Heirs of a dead keeper race for its place. Whoever loses must not have touched anything, and may let go
+// only when the winner holds the group under a generation of its own. False when another has succeeded.
+bool Keeper::AwaitTurn() {
+  const std::string problem = Adopt(options_.inherited);
+  generation_ = options_.generation;
+  for (; IsCurrent(); SleepMs(kLockPauseMs)) {
+    const Locked locked = TryLock(options_.lockFile, &lock_);
+    if (locked == Locked::kByAnother)
+      continue;
+    if (locked == Locked::kNoFile || !problem.empty())
+      DenyInherited();
+    return IsCurrent();
+  }
+  return false;
+}
+
+// From one that holds on for a keeper that died or stopped, from the service manager, or new. Never a second
+// group beside a living one: whoever holds that is waited for, and gets the lock meanwhile should it be an
+// heir.
+int Keeper::TakeHoldings() {
+  const int64_t until = NowMs() + kHolderPatienceMs;
+  for (std::string holders;; SleepMs(kLockPauseMs)) {
+    const Locked locked = TryLock(options_.lockFile, &lock_);
+    if (locked == Locked::kByAnother)
+      return Fail("a daemon already runs for this configuration (it holds " + options_.lockFile + ")",
+                  kExitRefused);
+    if (locked == Locked::kNoFile)
+      return Fail(options_.lockFile + ": " + std::strerror(errno), kExitFailed);
+    Holdings holdings;
+    if (!TakeOver(options_.socketPath, &holdings, &predecessor_))
+      holdings = options_.stored;
+    if (holdings.group < 0)
+      holders = HoldersOf(options_.filesystems);
+    std::string problem;
+    if (holdings.group >= 0)
+      problem = Adopt(holdings);
+    else if (holders.empty())
+      problem = Create();
+    if (!problem.empty())
+      return Fail(problem, kExitFailed);
+    generation_ = table_.Generation();
+    if (holdings.group >= 0 || holders.empty())
+      return 0;
+    if (NowMs() >= until)
+      return Fail(
+          "these filesystems are guarded already, and nobody hands them over: process " + holders +
+              " holds the guard; continue it with kill -CONT should it be stopped, and do not kill it",
+          kExitRefused);
+    close(lock_);
+  }
+}
+
+std::string Keeper::Create() {
+  if (std::string problem = group_.Open(options_.readWriteEvents ? O_RDWR : O_RDONLY); !problem.empty())
     return problem;
+  return table_.Create();
+}
+
+// Reserves the numbers of the recorded events before anything else can get them.
+std::string Keeper::Reserve() {
   orphans_ = table_.All();
   const int placeholder = open("/dev/null", O_RDONLY | O_CLOEXEC);
   for (const StubEvent& event : orphans_)
     if (dup3(placeholder, event.fd, O_CLOEXEC) < 0)
       return std::string("a place for an event: ") + std::strerror(errno);
   close(placeholder);
+  hasReaders_ = options_.inherited.group >= 0 || !orphans_.empty();
   return "";
 }
 
-// From a process that died, from one that lives and hands over, from the service manager, or new.
-std::string Keeper::TakeHoldings(int* predecessor) {
-  Holdings holdings = options_.inherited;
-  if (holdings.group < 0 && !TakeOver(options_.socketPath, &holdings, predecessor))
-    holdings = options_.stored;
-  adopted_ = holdings.group >= 0;
-  if (!adopted_) {
-    if (std::string problem = group_.Open(options_.readWriteEvents ? O_RDWR : O_RDONLY); !problem.empty())
-      return problem;
-    return table_.Create();
+// From here on heirs of the keeper before are too late, so an heir of this one must stand already. False when
+// another was first.
+bool Keeper::Succeed() {
+  StartWitness(generation_ + 1);
+  if (!table_.Succeed(generation_)) {
+    witness_.Dismiss();
+    return false;
   }
-  group_.Adopt(holdings.group);
-  const std::string problem = AdoptTable(holdings.table);
-  hasReaders_ = options_.inherited.group >= 0 || !orphans_.empty();
-  return problem;
+  generation_++;
+  if (predecessor_ >= 0)
+    close(predecessor_);
+  predecessor_ = -1;
+  return true;
 }
 
 std::string Keeper::Guard() {
@@ -99,8 +167,10 @@ void Keeper::AdoptEvents() {
       continue;
     }
     const fanotify_response answer{number, DenyWith(EAGAIN)};
-    if (write(group_.fd(), &answer, sizeof answer) == sizeof answer)
-      denied++;
+    if (write(group_.fd(), &answer, sizeof answer) != sizeof answer)
+      continue;
+    table_.Forget(number); // should it have been recorded in the last moment
+    denied++;
   }
   for (StubEvent& event : orphans_) {
     const auto sameDevice = [&event](const Filesystem& each) { return each.device == event.device; };
@@ -119,29 +189,32 @@ void Keeper::AdoptEvents() {
   orphans_.clear();
 }
 
-// Readers that still wait are sent away; if there are stubs, a child goes on denying before this process
-// ends.
-int Keeper::Stop() {
+// Readers that still wait are sent away. If there are stubs, the witness goes on denying, and this process
+// denies until that one has taken its place.
+void Keeper::Stop() {
   readers_.set_deny(true);
+  pending_.AnswerAll(EAGAIN);
+  const bool denies = worker_.stubsLeft() && (everReady_ || adopted_);
+  for (bool told = false; denies && IsCurrent(); SleepMs(kLockPauseMs)) {
+    if (!witness_.IsThere()) {
+      StartWitness(generation_);
+      told = false;
+    }
+    if (!witness_.IsThere())
+      Deny();
+    if (!told)
+      witness_.Replace();
+    told = true;
+  }
+  // What a thread that passed the check before the first line leaves behind is answered by the denier.
   readers_.Stop(kStopReadersMs);
   pending_.AnswerAll(EAGAIN);
-  if (!worker_.stubsLeft() || (!everReady_ && !adopted_)) {
+  if (!denies) {
     ForgetStored();
     witness_.Dismiss();
-    return exitCode_;
   }
-  witness_.WatchDenier();
-  const pid_t child = fork();
-  if (child < 0)
-    return kExitFailed; // the witness denies
-  if (child > 0)
-    return exitCode_;
-  setsid();
-  readers_.ForgetThreads();
-  const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-  for (const int stream : {0, 1, 2})
-    dup2(null, stream);
-  Deny();
+  std::fflush(nullptr);
+  _exit(exitCode_);
 }
 
 void Keeper::Deny() {
@@ -155,10 +228,11 @@ void Keeper::Deny() {
   std::signal(SIGINT, SIG_IGN);
   std::signal(SIGHUP, SIG_IGN);
   RunDenier(options_.socketPath, Held(), readers_, options_.filesystems, [this] {
-    if (witness_.IsThere())
-      return;
-    StartWitness(table_.Generation());
-    witness_.WatchDenier();
+    if (!witness_.IsThere()) {
+      StartWitness(generation_);
+      witness_.WatchDenier();
+    }
+    return IsCurrent();
   });
   witness_.Dismiss();
   _exit(0);
@@ -167,11 +241,16 @@ void Keeper::Deny() {
 void Keeper::DenyInherited() {
   std::signal(SIGPIPE, SIG_IGN);
   RaiseLimits();
-  group_.Adopt(options_.inherited.group);
-  if (const std::string problem = AdoptTable(options_.inherited.table); !problem.empty())
+  std::string problem = group_.fd() < 0 ? Adopt(options_.inherited) : "";
+  generation_ = options_.generation;
+  if (problem.empty())
+    problem = Reserve();
+  if (!problem.empty())
     std::fprintf(stderr, "hsm-keeper: %s\n", problem.c_str());
-  else if (!table_.Succeed(options_.generation))
-    _exit(0); // a keeper has taken over since
+  if (!Succeed())
+    _exit(0);
+  witness_.WatchDenier();
+  table_.BecomeReader();
   AdoptEvents();
   pending_.AnswerAll(EAGAIN);
   Deny();

@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "process.h"
+
 namespace hsm {
 namespace {
 
@@ -19,6 +21,8 @@ struct Table::Header {
   std::atomic<uint64_t> nextId;
   std::atomic<int32_t> highest;
   std::atomic<uint32_t> generation;
+  std::atomic<int32_t> reader;
+  std::atomic<uint64_t> readerStart; // in clock ticks since boot: another process may get the number
 };
 
 // Fixed layout: a keeper of another build may read it.
@@ -36,8 +40,13 @@ struct Table::Slot {
 };
 
 Table::~Table() {
+  Unmap();
+}
+
+void Table::Unmap() {
   if (header_ != nullptr)
     munmap(header_, kHeaderRoom + kMostFds * sizeof(Slot));
+  header_ = nullptr;
 }
 
 std::string Table::Create() {
@@ -56,8 +65,10 @@ std::string Table::Create() {
 std::string Table::Adopt(int fd) {
   fd_ = fd;
   const std::string problem = Map();
-  if (problem.empty() && header_->magic != kMagic)
+  if (problem.empty() && header_->magic != kMagic) {
+    Unmap();
     return "the table of events is of another version";
+  }
   return problem;
 }
 
@@ -127,12 +138,18 @@ uint32_t Table::Generation() const {
   return header_ == nullptr ? 0 : header_->generation.load();
 }
 
-uint32_t Table::NextGeneration() {
-  return ++header_->generation;
+bool Table::Succeed(uint32_t generation) {
+  return header_ == nullptr || header_->generation.compare_exchange_strong(generation, generation + 1);
 }
 
-bool Table::Succeed(uint32_t generation) {
-  return header_->generation.compare_exchange_strong(generation, generation + 1);
+void Table::BecomeReader() {
+  if (header_ == nullptr)
+    return;
+  const pid_t self = getpid();
+  if (header_->reader != 0 && header_->reader != self)
+    AwaitEnd(header_->reader, header_->readerStart);
+  header_->readerStart = StartTimeOf(self);
+  header_->reader = self;
 }
 
 uint64_t Table::NextId() {

@@ -24,6 +24,7 @@ public:
   std::string Adopt(int fd);
 
   int fd() const { return fd_; }
+  bool isMapped() const { return header_ != nullptr; }
 
   // Thread-safe for different fds. An event that cannot be recorded is still served, but not by a successor.
   void Record(const StubEvent& event);
@@ -35,13 +36,16 @@ public:
   int Highest() const;
   // Counts the keepers that served this table. An heir of one that others have succeeded is too late.
   uint32_t Generation() const;
-  uint32_t NextGeneration();
   // The next after `generation`; false when somebody else was first.
   bool Succeed(uint32_t generation);
+  // The process that reads the group. Events are known by their fds' numbers in that process, so there must
+  // never be two: waits until the last one has ended, however long that takes.
+  void BecomeReader();
   // Ids that no event of any keeper has had.
   uint64_t NextId();
 
 private:
+  void Unmap();
   struct Header;
   struct Slot;
   std::string Map();

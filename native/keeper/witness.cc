@@ -17,7 +17,7 @@
 namespace hsm {
 namespace {
 
-constexpr char kDismissed = 'q', kDenies = 'd';
+constexpr char kDismissed = 'q', kDenies = 'd', kReplace = 'r';
 constexpr int kTickMs = 1000;
 constexpr int kForeground[] = {SIGINT, SIGTERM, SIGHUP};
 
@@ -100,24 +100,27 @@ void Witness::WatchDenier() {
   Say(kDenies);
 }
 
-Deceased AwaitDeath(const Options& options) {
+void Witness::Replace() {
+  Say(kReplace);
+}
+
+Role AwaitTurn(const Options& options) {
   SetAll(SIG_IGN);
-  Deceased deceased = Deceased::kKeeper;
-  for (;;) {
+  Role role = Role::kKeeper;
+  for (bool mustWait = true; mustWait;) {
     char word;
     const ssize_t length = read(options.witnessPipe, &word, 1);
-    if (length == 0)
-      break;
     if (length == 1 && word == kDismissed)
       _exit(0);
-    if (length == 1 && word == kDenies) {
-      deceased = Deceased::kDenier;
+    if (length == 1) {
+      role = Role::kDenier;
       LetGoOfStandardStreams();
     }
+    mustWait = length < 0 || (length == 1 && word == kDenies);
   }
-  close(options.witnessPipe);
+  // The pipe stays open: its other end may still want to know that this process is there.
   SetAll(SIG_DFL);
-  return deceased;
+  return role;
 }
 
 void RunHolder(const Options& options) {
@@ -129,15 +132,11 @@ void RunHolder(const Options& options) {
   Table table;
   const bool isMapped = table.Adopt(options.inherited.table).empty();
   std::fprintf(stderr, "hsm-keeper: the keeper died; readers wait until the daemon is started again\n");
-  for (int listener = -1;;) {
-    if (isMapped && table.Generation() != options.generation)
-      _exit(0); // a keeper has succeeded already
-    if (listener < 0)
-      listener = ListenForSuccessor(options.socketPath);
-    pollfd wait = {listener, POLLIN, 0};
-    if (poll(&wait, 1, kTickMs) == 1 && HandOver(listener, options.inherited))
-      _exit(0);
-  }
+  // Until a keeper has succeeded.
+  for (Giver giver(options.socketPath, options.inherited);
+       !isMapped || table.Generation() == options.generation;)
+    giver.Wait(kTickMs);
+  _exit(0);
 }
 
 } // namespace hsm

@@ -19,8 +19,10 @@ public:
   bool IsThere() const;
   // The process ends in good order: nothing is to be held.
   void Dismiss();
-  // From now on this process, or a child that it leaves behind, is a denier.
+  // From now on this process is a denier, and the witness would be the next.
   void WatchDenier();
+  // The witness is to be a denier in this process's place, now.
+  void Replace();
 
 private:
   void Say(char word);
@@ -29,11 +31,11 @@ private:
   pid_t pid_ = 0;
 };
 
-enum class Deceased { kKeeper, kDenier };
+enum class Role { kKeeper, kDenier };
 
-// The witness's side: returns when whoever holds the other end of options.witnessPipe has died; ends the
-// process when it was dismissed.
-Deceased AwaitDeath(const Options& options);
+// The witness's side: returns when it is to take the place of whoever holds the other end of
+// options.witnessPipe, and as what; ends the process when it was dismissed.
+Role AwaitTurn(const Options& options);
 
 // Holds until a successor has taken over; ends the process. One holder for a lock file is enough.
 [[noreturn]] void RunHolder(const Options& options);

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import { execa } from 'execa';
-import { cat, guarded, isRight, isWitness, keeperCommand, keeperProcesses, limit, startKeeper, stub, text, workerPid, type Guarded, type RunningKeeper } from '../fixtures/keeper.ts';
+import { cat, guarded, isRight, keeperCommand, keeperProcesses, limit, startKeeper, stub, text, workerPid, type Guarded, type RunningKeeper } from '../fixtures/keeper.ts';
 import { filesystemTypes, kernelTest } from '../fixtures/loopfs.ts';
 
 const realTest = kernelTest(test);
@@ -17,7 +17,7 @@ type Victim = 'keeper' | 'worker' | 'witness';
 async function witnessOf(place: Guarded): Promise<number> {
   for (const deadline = Date.now() + 20_000; Date.now() < deadline; await sleep(5)) {
     const keeper = place.keeperPid();
-    const witness = keeperProcesses(place.state).find((each) => isWitness(each) && each.parent === keeper);
+    const witness = keeperProcesses(place.state).find((each) => each.isWitness && each.parent === keeper);
     if (witness !== undefined) return witness.pid;
   }
   throw new Error('the keeper has no witness');
@@ -86,7 +86,7 @@ realTest('a killed denier is replaced', async (t) => {
   const place = await guarded(t, 'ext4');
   const path = stub(place.mount, 'stub');
   t.is(await (await place.start()).stop(), 0);
-  const denier = (): number | undefined => keeperProcesses(place.state).find((each) => !isWitness(each))?.pid;
+  const denier = (): number | undefined => keeperProcesses(place.state).find((each) => !each.isWitness)?.pid;
   const first = denier();
   if (first === undefined) throw new Error('there is no denier');
   process.kill(first, 'SIGKILL');
@@ -101,7 +101,7 @@ realTest('a denier that loses its witness gets another one', async (t) => {
   const place = await guarded(t, 'ext4');
   const path = stub(place.mount, 'stub');
   t.is(await (await place.start()).stop(), 0);
-  const pidOf = (witness: boolean): number => keeperProcesses(place.state).find((each) => isWitness(each) === witness)?.pid ?? 0;
+  const pidOf = (witness: boolean): number => keeperProcesses(place.state).find((each) => each.isWitness === witness)?.pid ?? 0;
   const first = pidOf(true);
   process.kill(first, 'SIGKILL');
   for (const deadline = Date.now() + 20_000; [0, first].includes(pidOf(true)) && Date.now() < deadline; ) await sleep(10);

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { execa } from 'execa';
 import { keeperPath } from '../../src/native/index.ts';
-import { cat, guarded, isRight, isWitness, keeperOf, keeperProcesses, limit, startCat, stub, text, workerPid } from '../fixtures/keeper.ts';
+import { cat, guarded, isRight, keeperOf, keeperProcesses, limit, startCat, stub, text, workerPid } from '../fixtures/keeper.ts';
 import { filesystemTypes, kernelTest } from '../fixtures/loopfs.ts';
 
 const realTest = kernelTest(test);
@@ -61,7 +61,7 @@ realTest('the denier ends when the filesystem is unmounted', async (t) => {
   stub(mount, 'stub');
   const keeper = await start();
   t.is(await keeper.stop(), 0);
-  t.is(keeperProcesses(state).filter((each) => !isWitness(each)).length, 1);
+  t.is(keeperProcesses(state).filter((each) => !each.isWitness).length, 1);
   await execa('umount', [mount], { timeout: limit });
   for (const deadline = Date.now() + 10_000; keeperProcesses(state).length > 0 && Date.now() < deadline; ) await sleep(20);
   t.deepEqual(keeperProcesses(state), []);
