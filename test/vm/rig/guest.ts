@@ -1,0 +1,83 @@
+/** A machine of its own under QEMU, without KVM if need be. It sees this machine's files, read-only, and its disks. */
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { kernelOf, type KernelName } from './kernels.ts';
+
+export interface GuestOptions {
+  readonly kernel: KernelName;
+  /** Shell commands, run by root's bash. */
+  readonly script: string;
+  /** Files (raw) or `driver=...` node descriptions that become /dev/vda, vdb, ... */
+  readonly disks?: readonly string[];
+  readonly memoryMiB?: number;
+  readonly cpus?: number;
+  /** How long it may live, in ms. */
+  readonly limit: number;
+  /** Each line that it prints, as it comes. */
+  readonly onLine?: (line: string) => void;
+}
+
+export interface Ended {
+  /** The script's; null when the guest ended without telling: killed, crashed, or over its limit. */
+  readonly exitCode: number | null;
+  readonly lines: readonly string[];
+  /** What QEMU complains about, and the end of what the guest's kernel had to say. */
+  readonly console: string;
+}
+
+export interface Guest {
+  /** Pulls the plug: nothing of the guest runs on. */
+  readonly cutPower: () => void;
+  readonly ended: Promise<Ended>;
+}
+
+/** /dev/kvm may be there and not work, which QEMU notices too late: whoever has a good one says `kvm`. */
+const accelerator = process.env['HSM_VM_ACCEL'] ?? 'tcg,thread=multi';
+
+/** Starts it; resolves at once. */
+export async function startGuest(options: GuestOptions): Promise<Guest> {
+  const kernel = await kernelOf(options.kernel);
+  const folder = mkdtempSync(join(tmpdir(), 'hsm-guest-'));
+  const script = join(folder, 'script');
+  const serial = join(folder, 'console');
+  writeFileSync(script, options.script);
+  const lines: string[] = [];
+  const machine = execa(
+    'qemu-system-x86_64',
+    [
+      ...['-machine', 'q35', '-accel', accelerator, '-cpu', 'max', '-smp', `${options.cpus ?? 2}`, '-m', `${options.memoryMiB ?? 2048}`],
+      ...['-nodefaults', '-no-reboot', '-display', 'none', '-serial', `file:${serial}`],
+      ...['-kernel', kernel.image, '-initrd', kernel.initramfs, '-append', commandLine(script, kernel.modules)],
+      ...['-virtfs', 'local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap'],
+      ...['-chardev', 'stdio,id=out,signal=off', '-device', 'virtio-serial-pci', '-device', 'virtserialport,chardev=out,name=hsm.out'],
+      ...['-device', 'virtio-rng-pci'],
+      ...(options.disks ?? []).flatMap(diskArguments),
+    ],
+    { reject: false, timeout: options.limit, killSignal: 'SIGKILL', stdin: 'pipe', buffer: false },
+  );
+  let complaints = '';
+  machine.stderr.on('data', (chunk: Buffer) => (complaints += chunk.toString()));
+  const finished = (async () => {
+    for await (const line of machine.iterable({ from: 'stdout' })) {
+      lines.push(line);
+      options.onLine?.(line);
+    }
+    await machine;
+    const status = /^guest: exit (\d+)$/.exec(lines.at(-1) ?? '')?.[1];
+    const console = complaints + (existsSync(serial) ? readFileSync(serial, 'utf8').slice(-4000) : '');
+    rmSync(folder, { recursive: true, force: true });
+    return { exitCode: status === undefined ? null : Number(status), lines, console };
+  })();
+  return { cutPower: () => machine.kill('SIGKILL'), ended: finished };
+}
+
+/** Its clock is this machine's from the start; mitigations cost an emulated processor much and protect nothing here. */
+const commandLine = (script: string, modules: string): string =>
+  ['console=ttyS0 quiet loglevel=4 panic=1 mitigations=off', `hsm.script=${script}`, `hsm.modules=${modules}`].join(' ');
+
+const diskArguments = (disk: string, index: number): string[] => {
+  const node = disk.startsWith('driver=') ? disk : `driver=raw,file.driver=file,file.filename=${disk}`;
+  return ['-blockdev', `node-name=disk${index},${node}`, '-device', `virtio-blk-pci,drive=disk${index}`];
+};

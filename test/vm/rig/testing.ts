@@ -1,0 +1,66 @@
+/** Tests that run scripts of `test/vm/guest/` in a guest. */
+import { accessSync, constants } from 'node:fs';
+import type { ExecutionContext, TestFn } from 'ava';
+import { projectRoot } from '../../../src/native/index.ts';
+import { startGuest, type Ended, type GuestOptions } from './guest.ts';
+
+/** Commands and the Debian packages that have them. */
+const needed: Readonly<Record<string, string>> = {
+  '/usr/bin/qemu-system-x86_64': 'qemu-system-x86',
+  '/bin/busybox': 'busybox-static',
+  '/sbin/depmod': 'kmod',
+  '/usr/bin/xz': 'xz-utils',
+  '/sbin/mkfs.ext4': 'e2fsprogs',
+  '/usr/bin/getfattr': 'attr',
+  '/usr/bin/setpriv': 'util-linux',
+  '/usr/bin/python3': 'python3',
+};
+
+/** `test` where guests can run; elsewhere the tests are skipped, and the reason is printed. */
+export function guestTest(test: TestFn): (title: string, body: (t: ExecutionContext) => Promise<void>) => void {
+  const missing = Object.entries(needed).filter(([path]) => !isExecutable(path)).map(([, name]) => name);
+  if (missing.length === 0) return (title, body) => test(title, body);
+  return (title) => test.skip(`${title} (skipped: apt-get install ${missing.join(' ')})`, () => undefined);
+}
+
+/** As `guestTest`, in long runs only: HSM_VM_LONG=1. */
+export function longGuestTest(test: TestFn): ReturnType<typeof guestTest> {
+  return process.env['HSM_VM_LONG'] === '1' ? guestTest(test) : () => undefined;
+}
+
+/** The command line of a script of `test/vm/guest/`. */
+export const guestScript = (name: string, ...words: string[]): string => ['bash', `${projectRoot}test/vm/guest/${name}.sh`, projectRoot.replace(/\/$/, ''), ...words].join(' ');
+
+/** Runs a guest to its end. One that dies before it prints anything is started once more; nothing else is. */
+export async function runGuest(t: ExecutionContext, options: GuestOptions): Promise<Ended> {
+  const ended = await once(t, options);
+  if (ended.exitCode !== null || ended.lines.length > 0) return ended;
+  t.log(`the guest died at boot, once more: ${ended.console}`);
+  return once(t, options);
+}
+
+/** Passes when the script has reached its end and every check held. */
+export async function passesInGuest(t: ExecutionContext, options: GuestOptions): Promise<void> {
+  const { exitCode, lines, console } = await runGuest(t, options);
+  const wrong = lines.filter((line) => line.startsWith('not ok '));
+  const right = lines.filter((line) => line.startsWith('ok ')).length;
+  t.log(`Linux ${options.kernel}: ${right} checks held`);
+  t.deepEqual(wrong, []);
+  const planned = Number(/^done (\d+)$/.exec(lines.findLast((line) => line.startsWith('done ')) ?? '')?.[1]);
+  if (planned !== right || exitCode !== 0) t.fail(`exit ${exitCode}, ${right} of ${planned} checks:\n${lines.slice(-20).join('\n')}\n${console}`);
+}
+
+async function once(t: ExecutionContext, options: GuestOptions): Promise<Ended> {
+  const guest = await startGuest(options);
+  t.teardown(guest.cutPower);
+  return guest.ended;
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
