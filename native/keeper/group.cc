@@ -36,6 +36,15 @@ std::string Failure(const std::string& what) {
   return what + ": " + std::strerror(errno);
 }
 
+bool IsRoot(const struct stat& status) {
+  struct stat root;
+  return stat("/", &root) == 0 && root.st_dev == status.st_dev;
+}
+
+std::string RootProblem(const std::string& name) {
+  return name + " is on the root filesystem: an event that nobody answers there would stop the whole machine";
+}
+
 } // namespace
 
 std::string UuidOf(int fd) {
@@ -105,12 +114,11 @@ int Group::Mark(unsigned flags, int dirFd, const char* path) {
 }
 
 std::string Group::Guard(Filesystem& filesystem) {
-  struct stat root, self;
+  struct stat self;
   if (stat(filesystem.path.c_str(), &self) != 0)
     return Failure(filesystem.path);
-  if (stat("/", &root) == 0 && root.st_dev == self.st_dev)
-    return filesystem.path +
-           " is on the root filesystem: an event that nobody answers there would stop the whole machine";
+  if (IsRoot(self))
+    return RootProblem(filesystem.path);
   filesystem.device = self.st_dev;
   if (Mark(FAN_MARK_ADD | FAN_MARK_FILESYSTEM, AT_FDCWD, filesystem.path.c_str()) != 0)
     return Failure("cannot guard " + filesystem.path);
@@ -125,6 +133,15 @@ std::string Group::Guard(Filesystem& filesystem) {
     return Failure("cannot open the private mount of " + filesystem.path);
   filesystem.uuid = UuidOf(filesystem.rootFd);
   return "";
+}
+
+std::string Group::GuardMount(int mountFd, const std::string& name) {
+  struct stat self;
+  if (fstat(mountFd, &self) != 0)
+    return Failure(name);
+  if (IsRoot(self))
+    return RootProblem(name);
+  return Mark(FAN_MARK_ADD | FAN_MARK_FILESYSTEM, mountFd, ".") == 0 ? "" : Failure("cannot guard " + name);
 }
 
 void Group::Respond(int eventFd, uint32_t response) const {

@@ -36,6 +36,8 @@ public:
 
   // Marks the whole filesystem, then clones its mount and silences the clone.
   std::string Guard(Filesystem& filesystem);
+  // Marks the filesystem of a mount that may not be visible yet. `name`: for the error line.
+  std::string GuardMount(int mountFd, const std::string& name);
 
   int fd() const { return fd_; }
   // False on kernels before 6.14, where only opens are guarded.

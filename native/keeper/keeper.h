@@ -34,8 +34,11 @@ public:
   int Run();
   // In place of a keeper that stopped or a denier that died: what is inherited is denied.
   [[noreturn]] void DenyInherited();
+  // Mounts a filesystem while no daemon runs, and leaves a denier. An exit code.
+  int MountAndDeny();
 
 private:
+  void Report(const std::string& message, int code) const;
   int Fail(const std::string& message, int code);
   bool AwaitTurn();
   bool IsCurrent() const;
@@ -57,6 +60,7 @@ private:
   void OnReady();
   void Tick();
   [[noreturn]] void Stop();
+  void LeaveDenier();
   [[noreturn]] void Deny();
   Holdings Held() const { return {group_.fd(), table_.fd()}; }
 

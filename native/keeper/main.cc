@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "keeper.h"
+#include "mounting.h"
 #include "notify.h"
 #include "options.h"
 #include "process.h"
@@ -30,5 +31,9 @@ int main(int count, char** words) {
     hsm::Keeper(std::move(options)).DenyInherited();
   if (options.inherited.group >= 0 && options.managed)
     hsm::RunHolder(options);
+  if (options.mount.keeper > 0)
+    return hsm::MountUnderKeeper(options.mount);
+  if (!options.mount.target.empty())
+    return hsm::Keeper(std::move(options)).MountAndDeny();
   return hsm::Keeper(std::move(options)).Run();
 }

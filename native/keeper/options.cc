@@ -7,8 +7,10 @@ namespace hsm {
 const char kUsage[] =
     "usage: hsm-keeper --lock FILE --takeover SOCKET [--event-fd rdonly|rdwr] [--managed] [--json]\n"
     "                  [--group FD --table FD --generation N] [--stored-group FD --stored-table FD]\n"
+    "                  [--mount-source DEVICE --mount-type TYPE --mount-at DIR [--mount-set KEY[=VALUE]]...\n"
+    "                   [--mount-attributes N] [--mount-under PID]]\n"
     "                  --filesystem PATH... -- DAEMON [ARGUMENT...]\n"
-    "hsm-keeper is started by 'hsm daemon'\n";
+    "hsm-keeper is started by 'hsm daemon' and 'hsm mount'\n";
 
 bool ParseOptions(int count, char** words, Options* options) {
   options->program = words[0];
@@ -49,6 +51,18 @@ bool ParseOptions(int count, char** words, Options* options) {
       options->witnessPipe = std::atoi(value.c_str());
     else if (word == "--filesystem")
       options->filesystems.emplace_back().path = value;
+    else if (word == "--mount-source")
+      options->mount.source = value;
+    else if (word == "--mount-type")
+      options->mount.type = value;
+    else if (word == "--mount-at")
+      options->mount.target = value;
+    else if (word == "--mount-set")
+      options->mount.settings.push_back(value);
+    else if (word == "--mount-attributes")
+      options->mount.attributes = static_cast<unsigned>(std::strtoul(value.c_str(), nullptr, 10));
+    else if (word == "--mount-under")
+      options->mount.keeper = std::atoi(value.c_str());
     else
       return false;
   }

@@ -5,6 +5,7 @@
 
 #include "group.h"
 #include "handover.h"
+#include "mounting.h"
 
 namespace hsm {
 
@@ -21,6 +22,7 @@ struct Options {
   unsigned generation = 0; // of that keeper (table.h)
   Holdings stored;         // from the service manager's fd store
   int witnessPipe = -1;    // this process is the witness of the keeper at the other end
+  MountRequest mount;      // with a target: mounts that, and runs no daemon
 };
 
 bool ParseOptions(int count, char** words, Options* options);

@@ -28,7 +28,7 @@ constexpr int kUnrecordedReach = 16'384;
 
 } // namespace
 
-int Keeper::Fail(const std::string& message, int code) {
+void Keeper::Report(const std::string& message, int code) const {
   // As the command line tells errors (docs/operations.md); the message has nothing that JSON escapes but
   // quotes and backslashes of paths.
   if (options_.json) {
@@ -43,6 +43,10 @@ int Keeper::Fail(const std::string& message, int code) {
   } else {
     std::fprintf(stderr, "hsm: %s\n", message.c_str());
   }
+}
+
+int Keeper::Fail(const std::string& message, int code) {
+  Report(message, code);
   // Were the last fd of an inherited group closed, its readers would be let through.
   if (options_.inherited.group >= 0)
     DenyInherited();
@@ -195,7 +199,22 @@ void Keeper::Stop() {
   readers_.set_deny(true);
   pending_.AnswerAll(EAGAIN);
   const bool denies = worker_.stubsLeft() && (everReady_ || adopted_);
-  for (bool told = false; denies && IsCurrent(); SleepMs(kLockPauseMs)) {
+  if (denies)
+    LeaveDenier();
+  // What a thread that passed the check before the first line leaves behind is answered by the denier.
+  readers_.Stop(kStopReadersMs);
+  pending_.AnswerAll(EAGAIN);
+  if (!denies) {
+    ForgetStored();
+    witness_.Dismiss();
+  }
+  std::fflush(nullptr);
+  _exit(exitCode_);
+}
+
+// Returns when the witness has taken this process's place.
+void Keeper::LeaveDenier() {
+  for (bool told = false; IsCurrent(); SleepMs(kLockPauseMs)) {
     if (!witness_.IsThere()) {
       StartWitness(generation_);
       told = false;
@@ -206,15 +225,6 @@ void Keeper::Stop() {
       witness_.Replace();
     told = true;
   }
-  // What a thread that passed the check before the first line leaves behind is answered by the denier.
-  readers_.Stop(kStopReadersMs);
-  pending_.AnswerAll(EAGAIN);
-  if (!denies) {
-    ForgetStored();
-    witness_.Dismiss();
-  }
-  std::fflush(nullptr);
-  _exit(exitCode_);
 }
 
 void Keeper::Deny() {

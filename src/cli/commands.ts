@@ -11,6 +11,7 @@ export interface CommandEntry {
 export const commands: readonly CommandEntry[] = [
   { name: 'init', summary: 'set up: config, catalogue and a virtual tape library', load: () => import('./init.ts') },
   { name: 'daemon', summary: 'run the daemon in the foreground', load: () => import('./daemon.ts') },
+  { name: 'mount', summary: 'mount a managed filesystem, guarded before anybody can see it', load: () => import('./mount.ts') },
   { name: 'archive', summary: 'copy cold files to tape and leave stubs', load: () => import('./archive.ts') },
   { name: 'release', summary: 'turn archived files into stubs', load: () => import('./release.ts') },
   { name: 'recall', summary: 'bring data back from tape, in tape order', load: () => import('./recall.ts') },
@@ -22,7 +23,6 @@ export const commands: readonly CommandEntry[] = [
   { name: 'tape', summary: 'list, show and add volumes', load: () => import('./tape.ts') },
   { name: 'drive', summary: 'list drives, take them down or up', load: () => import('./drive.ts') },
   { name: 'verify', summary: 'read tapes and check every hash', load: () => import('./verify.ts') },
-  { name: 'rebuild', summary: 'make a new catalogue from cartridges or stubs', load: () => import('./rebuild.ts') },
   { name: 'doctor', summary: 'check kernel, filesystems, library and config, and say what to do', load: () => import('./doctor.ts') },
   { name: 'demo', summary: 'show it all on a filesystem of its own, then clean up', load: () => import('./demo.ts') },
   { name: 'completion', summary: 'print a shell completion script', load: () => import('./completion.ts') },
