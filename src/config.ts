@@ -5,6 +5,34 @@ import { parse } from 'smol-toml';
 import { exitCodes, HsmError } from './errors.ts';
 import { parseSize } from './units.ts';
 
+export interface VirtualLibrarySettings {
+  readonly kind: 'virtual';
+  readonly path: string;
+  readonly timing: 'none' | 'lto8' | 'lto9';
+}
+
+/** A robot and its drives. */
+export interface ScsiLibrarySettings {
+  readonly kind: 'scsi';
+  /** Folder of the lock and of what operators said of the drives. */
+  readonly path: string;
+  /** The robot's device. */
+  readonly changer: string;
+  readonly drives: readonly {
+    readonly name: string;
+    /** The non-rewinding tape device. */
+    readonly device: string;
+    /** The robot's number of the drive, from 0; null: found by the drive's serial number. */
+    readonly element: number | null;
+  }[];
+  /** Bytes a cartridge; null: by the generation that ends its barcode. */
+  readonly capacity: number | null;
+  /** How long a drive may take to thread a tape. */
+  readonly loadTimeoutS: number;
+}
+
+export type LibrarySettings = VirtualLibrarySettings | ScsiLibrarySettings;
+
 export interface Config {
   /** Where this was read from. */
   readonly file: string;
@@ -12,11 +40,7 @@ export interface Config {
   readonly state: string;
   readonly socket: string;
   readonly filesystems: readonly string[];
-  readonly library: {
-    readonly kind: 'virtual';
-    readonly path: string;
-    readonly timing: 'none' | 'lto8' | 'lto9';
-  };
+  readonly library: LibrarySettings;
   readonly archive: {
     /** Pools that get a copy each when --pool is not given. */
     readonly pools: readonly string[];
@@ -67,19 +91,16 @@ export function loadConfig(file: string): Config {
   const library = reader.table('library');
   const archive = reader.table('archive');
   const recall = reader.table('recall');
+  const settings = librarySettings(library, join(state, 'library'));
   const config: Config = {
     file,
     state,
     socket: reader.path('socket', socketPath(state)),
     filesystems: reader.strings('filesystems', []),
-    library: {
-      kind: library.choice('kind', ['virtual'], 'virtual'),
-      path: library.path('path', join(state, 'library')),
-      timing: library.choice('timing', ['none', 'lto8', 'lto9'], 'none'),
-    },
+    library: settings,
     archive: {
       pools: archive.strings('pools', ['default']),
-      containerSize: archive.size('container_size', library.choice('timing', ['none', 'lto8', 'lto9'], 'none') === 'none' ? 256 * 2 ** 20 : 4 * 2 ** 30),
+      containerSize: archive.size('container_size', settings.kind === 'virtual' && settings.timing === 'none' ? 256 * 2 ** 20 : 4 * 2 ** 30),
     },
     recall: {
       batchWindowMs: recall.number('batch_window_ms', 20),
@@ -92,6 +113,25 @@ export function loadConfig(file: string): Config {
   if (!config.filesystems.every((each) => isAbsolute(each))) throw problem(file, 'is wrong: filesystems must be absolute paths of mount points');
   if (config.archive.pools.length === 0 || config.archive.pools.includes('')) throw problem(file, 'is wrong: archive.pools must name at least one pool');
   return config;
+}
+
+function librarySettings(library: Reader, path: string): LibrarySettings {
+  if (library.choice('kind', ['virtual', 'scsi'], 'virtual') === 'virtual') {
+    return { kind: 'virtual', path: library.path('path', path), timing: library.choice('timing', ['none', 'lto8', 'lto9'], 'none') };
+  }
+  const drives = library.tables('drive').map((drive, i) => {
+    const settings = { name: drive.text('name', `drive${i}`), device: drive.path('device'), element: drive.optionalNumber('element') };
+    drive.refuseUnknown();
+    return settings;
+  });
+  return {
+    kind: 'scsi',
+    path: library.path('path', path),
+    changer: library.path('changer'),
+    drives,
+    capacity: library.optionalSize('capacity'),
+    loadTimeoutS: library.number('load_timeout_s', 1200),
+  };
 }
 
 const problem = (file: string, message: string, cause?: unknown): HsmError =>
@@ -124,7 +164,22 @@ class Reader {
     return new Reader(this.#file, value as Table, `${this.#prefix}${key}.`);
   }
 
-  path(key: string, fallback: string): string {
+  /** A list of tables, at least one. */
+  tables(key: string): readonly Reader[] {
+    const value = this.#get(key);
+    const isTable = (each: unknown): each is Table => typeof each === 'object' && each !== null && !Array.isArray(each);
+    if (!Array.isArray(value) || value.length === 0 || !value.every(isTable)) throw this.#fail(key, `one or more tables [[${this.#prefix}${key}]]`);
+    return value.map((each, i) => new Reader(this.#file, each, `${this.#prefix}${key}[${i}].`));
+  }
+
+  text(key: string, fallback: string): string {
+    const value = this.#get(key) ?? fallback;
+    if (typeof value !== 'string' || value === '') throw this.#fail(key, 'a text');
+    return value;
+  }
+
+  /** Must be there when no fallback is given. */
+  path(key: string, fallback?: string): string {
     const value = this.#get(key) ?? fallback;
     if (typeof value !== 'string' || value === '') throw this.#fail(key, 'a path');
     return isAbsolute(value) ? value : join(dirname(this.#file), value);
@@ -147,6 +202,14 @@ class Reader {
     const value = this.#get(key) ?? fallback;
     if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) throw this.#fail(key, 'a number of 0 or more');
     return value;
+  }
+
+  optionalNumber(key: string): number | null {
+    return this.#get(key) === undefined ? null : this.number(key, 0);
+  }
+
+  optionalSize(key: string): number | null {
+    return this.#get(key) === undefined ? null : this.size(key, 1);
   }
 
   size(key: string, fallback: number): number {

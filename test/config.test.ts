@@ -93,16 +93,41 @@ test('a config that cannot be read says how to get one', (t) => {
 
 test('what init writes loads, whatever the paths are', (t) => {
   const state = '/a "quoted" \\ path/ünï\u007f';
-  const file = write(t, configText({ state, library: '/tab\there', filesystems: [{ path: '/new\nline', type: 'ext4', uuid: '' }], timing: 'lto8' }));
+  const file = write(t, configText({ state, library: '/tab\there', scsi: null, filesystems: [{ path: '/new\nline', type: 'ext4', uuid: '' }], timing: 'lto8' }));
   t.like(loadConfig(file), { state, library: { path: '/tab\there', timing: 'lto8' }, filesystems: ['/new\nline'], socket: `${state}/hsm.sock` });
 });
 
 test('the values that init writes as comments are the defaults', (t) => {
-  const text = configText({ state: '/var/lib/hsm', library: '/l', filesystems: [{ path: '/d', type: 'ext4', uuid: '' }], timing: 'none' });
+  const text = configText({ state: '/var/lib/hsm', library: '/l', scsi: null, filesystems: [{ path: '/d', type: 'ext4', uuid: '' }], timing: 'none' });
   const plain = loadConfig(write(t, text));
   const spelled = loadConfig(write(t, text.replace(/^# (socket|container_size) =/gm, '$1 =')));
   t.deepEqual({ ...spelled, file: '' }, { ...plain, file: '' });
 });
+
+test('a robot and its drives: names and elements are optional', (t) => {
+  const text = configText({ state: '/s', library: '/l', scsi: { changer: '/dev/sch0', drives: ['/dev/nst0', '/dev/nst1'] }, filesystems: [{ path: '/d', type: 'ext4', uuid: '' }], timing: 'none' });
+  const config = loadConfig(write(t, text));
+  t.deepEqual(config.library, {
+    kind: 'scsi',
+    path: '/s/library',
+    changer: '/dev/sch0',
+    drives: [
+      { name: 'drive0', device: '/dev/nst0', element: null },
+      { name: 'drive1', device: '/dev/nst1', element: null },
+    ],
+    capacity: null,
+    loadTimeoutS: 1200,
+  });
+  t.is(config.archive.containerSize, 4 * 2 ** 30);
+  const more = `filesystems = ["/d"]\n[library]\nkind = "scsi"\nchanger = "/dev/sg1"\ncapacity = "6TB"\nload_timeout_s = 7200\n[[library.drive]]\ndevice = "/dev/nst0"\nelement = 1`;
+  t.like(loadConfig(write(t, more)).library, { capacity: 6e12, loadTimeoutS: 7200, drives: [{ name: 'drive0', device: '/dev/nst0', element: 1 }] });
+});
+
+test('a robot without drives', wrong, 'filesystems = ["/d"]\n[library]\nkind = "scsi"\nchanger = "/dev/sch0"', /library\.drive must be one or more tables \[\[library\.drive\]\]/);
+test('drives without a robot', wrong, 'filesystems = ["/d"]\n[library]\nkind = "scsi"\n[[library.drive]]\ndevice = "/dev/nst0"', /library\.changer must be a path/);
+test('a drive without a device', wrong, 'filesystems = ["/d"]\n[library]\nkind = "scsi"\nchanger = "/dev/sch0"\n[[library.drive]]\nname = "a"', /library\.drive\[0\]\.device must be a path/);
+test('an unknown key of a drive', wrong, 'filesystems = ["/d"]\n[library]\nkind = "scsi"\nchanger = "/dev/sch0"\n[[library.drive]]\ndevice = "/dev/nst0"\nslot = 1', /unknown key library\.drive\[0\]\.slot/);
+test('a key of the other kind of library', wrong, 'filesystems = ["/d"]\n[library]\nchanger = "/dev/sch0"', /unknown key library\.changer/);
 
 test('--config comes before HSM_CONFIG', (t) => {
   t.is(configPath('/x/y.toml'), '/x/y.toml');

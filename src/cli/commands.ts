@@ -9,7 +9,7 @@ export interface CommandEntry {
 }
 
 export const commands: readonly CommandEntry[] = [
-  { name: 'init', summary: 'set up: config, catalogue and a virtual tape library', load: () => import('./init.ts') },
+  { name: 'init', summary: 'set up: config, catalogue and a tape library', load: () => import('./init.ts') },
   { name: 'daemon', summary: 'run the daemon in the foreground', load: () => import('./daemon.ts') },
   { name: 'mount', summary: 'mount a managed filesystem, guarded before anybody can see it', load: () => import('./mount.ts') },
   { name: 'archive', summary: 'copy cold files to tape and leave stubs', load: () => import('./archive.ts') },
@@ -22,6 +22,7 @@ export const commands: readonly CommandEntry[] = [
   { name: 'cancel', summary: 'cancel a recall request or a job', load: () => import('./cancel.ts') },
   { name: 'tape', summary: 'list, show and add volumes', load: () => import('./tape.ts') },
   { name: 'drive', summary: 'list drives, take them down or up', load: () => import('./drive.ts') },
+  { name: 'library', summary: 'list what sits in slots and drives', load: () => import('./library.ts') },
   { name: 'verify', summary: 'read tapes and check every hash', load: () => import('./verify.ts') },
   { name: 'doctor', summary: 'check kernel, filesystems, library and config, and say what to do', load: () => import('./doctor.ts') },
   { name: 'demo', summary: 'show it all on a filesystem of its own, then clean up', load: () => import('./demo.ts') },

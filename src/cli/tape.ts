@@ -30,8 +30,8 @@ export function define(command: Command): void {
     .action(action((context, barcode: string) => showVolume(context, barcode)));
   command
     .command('add')
-    .description('add cartridges to the virtual library')
-    .argument('[barcode...]', 'barcodes of up to 8 letters and digits (default: the next free ones)')
+    .description('make new cartridges of a virtual library, or take those of a real one, into the catalogue')
+    .argument('[barcode...]', 'barcodes of up to 8 letters and digits (default: the next free ones; of a real library, all that are new)')
     .option('--count <n>', 'how many, instead of naming them', count)
     .option('--pool <pool>', 'the pool they belong to (default: whichever needs one first)')
     .option('--capacity <size>', 'capacity of each (default: as the newest that is there)', size)
@@ -63,6 +63,6 @@ async function addVolumes(context: Context, barcodes: readonly string[], options
   if (bad !== undefined) throw usageError(`'${bad}' is no barcode: it must be at most 8 capital letters and digits, such as ARC101L8`);
   const params = { barcodes, count: options.count ?? (barcodes.length > 0 ? barcodes.length : 1), pool: options.pool ?? null, capacity: options.capacity ?? null };
   const added = (await withClient(context.config().socket, (client) => client.rows('tapeAdd', params))) as VolumeLine[];
-  show(context, added, volumeColumns, 'no volume was added');
+  show(context, added, volumeColumns, 'no volume was added: the catalogue knows all cartridges that are in the library');
   return exitCodes.done;
 }

@@ -4,7 +4,7 @@ import type { Catalog } from '../catalog/model.ts';
 import { cataloguePath, type Config } from '../config.ts';
 import { HsmError } from '../errors.ts';
 import { DrivePool } from '../library/drive-pool.ts';
-import { openVirtualLibrary, type VirtualLibrary } from '../library/virtual-library.ts';
+import { openLibrary, type CartridgeLibrary } from '../library/open-library.ts';
 import { KeeperClient, type KeeperEvents } from '../recall/keeper-client.ts';
 import { Recaller, type Log } from '../recall/recaller.ts';
 import type { ManagedFilesystem } from '../recall/restorer.ts';
@@ -39,7 +39,7 @@ export interface Daemon {
   readonly groupFd: number;
   readonly guard: KeeperFds['guard'];
   readonly catalog: Catalog;
-  readonly library: VirtualLibrary;
+  readonly library: CartridgeLibrary;
   readonly drives: DrivePool;
   readonly filesystems: readonly DaemonFilesystem[];
   readonly keeper: KeeperClient;
@@ -50,7 +50,7 @@ export interface Daemon {
 export async function openDaemon(config: Config, fds: KeeperFds, log: Log, onKeeperClosed: () => void): Promise<Daemon> {
   const catalog = openCatalog(cataloguePath(config.state));
   const filesystems = await matchFilesystems(config, catalog, fds);
-  const library = await openVirtualLibrary(config.library.path, { timing: config.library.timing });
+  const library = await openLibrary(config.library);
   const drives = await DrivePool.open(library);
   const jobs = new Jobs(catalog);
   // Events that arrive before the engine stands wait in the keeper: it sends none before ready().

@@ -8,7 +8,7 @@ import { managedPath, pathKeys, type ManagedPath } from './managed-paths.ts';
 import { runRecallJob } from './recall-job.ts';
 import type { Call, Handlers } from './server.ts';
 import { statusOf } from './status.ts';
-import { addTapes, locatedVolumes } from './tapes.ts';
+import { addTapes, elements, locatedVolumes } from './tapes.ts';
 import { flag, integer, optionalText, parseArchive, text, wirePaths, type Params } from './params.ts';
 
 export function handlersOf(daemon: Daemon): Handlers {
@@ -52,6 +52,7 @@ export function handlersOf(daemon: Daemon): Handlers {
     tapes: async (_params, call) => sendAll(call, await locatedVolumes(daemon)),
     tape: (params, call) => sendTape(daemon, text(params, 'barcode'), call),
     tapeAdd: async (params, call) => sendAll(call, await addTapes(daemon, params)),
+    inventory: async (params, call) => sendAll(call, await elements(daemon, flag(params, 'rescan'))),
     drives: async (_params, call) => sendAll(call, drives.states),
     setDrive: async (params, call) => {
       const admin = text(params, 'admin');

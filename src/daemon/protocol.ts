@@ -110,6 +110,15 @@ export interface DriveLine {
   readonly barcode: string | null;
 }
 
+/** A row of `inventory`: a slot or a drive, and whether the catalogue knows the cartridge in it. */
+export interface ElementLine {
+  /** `slot 3`, or a drive's name. */
+  readonly location: string;
+  readonly barcode: string | null;
+  /** The volume's state; null: not in the catalogue. */
+  readonly state: string | null;
+}
+
 /** A row of `queue`. Times in seconds, null where nobody can tell. `done` counts bytes, `position` requests before this one. */
 export interface QueueLine {
   readonly id: string;
@@ -203,6 +212,7 @@ export const access = {
   tapes: 'operators', // -> VolumeLine rows
   tape: 'operators', // {barcode} -> rows: a VolumeLine, then its ObjectLines
   tapeAdd: 'operators', // {barcodes, count, pool, capacity} -> VolumeLine rows of what was added
+  inventory: 'operators', // {rescan} -> ElementLine rows
   drives: 'operators', // -> DriveLine rows
   setDrive: 'operators', // {name, admin, reason}
   verify: 'operators', // {tape?, paths?} -> DamageLine rows, progress, {checked, damaged}

@@ -2,6 +2,7 @@
 import type { VolumeUsage } from '../catalog/model.ts';
 import { HsmError } from '../errors.ts';
 import type { Daemon } from './daemon.ts';
+import type { ElementLine } from './protocol.ts';
 import { integer, optionalText, textList, type Params } from './params.ts';
 
 export type LocatedVolume = VolumeUsage & { readonly location: string };
@@ -14,11 +15,25 @@ export async function locatedVolumes({ catalog, library }: Pick<Daemon, 'catalog
   return (await catalog.volumeUsage()).map((volume) => ({ ...volume, location: places.get(volume.barcode) ?? 'missing' }));
 }
 
+/** What is where, after a look at every slot if wanted. */
+export async function elements({ catalog, library }: Pick<Daemon, 'catalog' | 'library'>, rescan: boolean): Promise<ElementLine[]> {
+  if (rescan) await library.rescan();
+  const { drives, slots } = await library.inventory();
+  const states = new Map((await catalog.volumes()).map(({ barcode, state }) => [barcode, state] as const));
+  const line = (location: string, barcode: string | null): ElementLine => ({ location, barcode, state: barcode === null ? null : (states.get(barcode) ?? null) });
+  return [...drives.map(({ name, barcode }) => line(name, barcode)), ...slots.map(({ slot, barcode }) => line(`slot ${slot}`, barcode))];
+}
+
 const mostAtOnce = 1000;
 
-/** New cartridges in the library, known to the catalogue. */
-export async function addTapes({ catalog, library }: Pick<Daemon, 'catalog' | 'library'>, params: Params): Promise<LocatedVolume[]> {
-  const barcodes = params['barcodes'] === undefined ? [] : textList(params, 'barcodes');
+/**
+ * Cartridges that become volumes of the catalogue: new ones of a virtual library, those that are in a real one. There, where none is
+ * named, all that the catalogue does not know, but for cleaning cartridges.
+ */
+export async function addTapes({ catalog, library, config }: Pick<Daemon, 'catalog' | 'library' | 'config'>, params: Params): Promise<LocatedVolume[]> {
+  const named = params['barcodes'] === undefined ? [] : textList(params, 'barcodes');
+  const barcodes = named.length > 0 || config.library.kind === 'virtual' ? named : await unknownCartridges({ catalog, library });
+  if (barcodes.length === 0 && config.library.kind !== 'virtual') return [];
   const count = integer(params, 'count', barcodes.length > 0 ? barcodes.length : 1);
   if (count < 1 || count > mostAtOnce) throw new HsmError('USAGE', `1 to ${mostAtOnce} cartridges can be added at a time`, { exit: 2 });
   const pool = optionalText(params, 'pool');
@@ -27,4 +42,12 @@ export async function addTapes({ catalog, library }: Pick<Daemon, 'catalog' | 'l
   for (const cartridge of added) await catalog.addVolume({ barcode: cartridge.barcode, pool, capacity: cartridge.capacity });
   const names = new Set(added.map(({ barcode }) => barcode));
   return (await locatedVolumes({ catalog, library })).filter(({ barcode }) => names.has(barcode));
+}
+
+const isCleaning = (barcode: string): boolean => barcode.startsWith('CLN');
+
+async function unknownCartridges({ catalog, library }: Pick<Daemon, 'catalog' | 'library'>): Promise<string[]> {
+  const { drives, slots } = await library.inventory();
+  const known = new Set((await catalog.volumes()).map(({ barcode }) => barcode));
+  return [...slots, ...drives].flatMap(({ barcode }) => (barcode === null || known.has(barcode) || isCleaning(barcode) ? [] : [barcode]));
 }

@@ -1,12 +1,13 @@
 /** A library of SCSI tape drives with a robot: mtx moves the cartridges, st reads and writes them. */
 import { mkdir } from 'node:fs/promises';
-import { errorCode, HsmError } from '../errors.ts';
+import { errorCode, HsmError, usageError } from '../errors.ts';
 import { readVolumeLabel } from '../media/containers.ts';
 import type { Medium } from '../media/medium.ts';
 import { openStMedium, type StMedium } from '../media/st/st-medium.ts';
 import type { TapeDevice } from '../media/st/tape-device.ts';
 import type { Changer, ChangerInventory, ChangerSlot } from './changer.ts';
 import { systemClock, type Clock } from './clock.ts';
+import type { AddedCartridge, NewCartridges } from './create-library.ts';
 import { isBarcode, libraryPaths, readLibraryState, writeLibraryState } from './layout.ts';
 import { LibraryDrive } from './library-drive.ts';
 import type { DriveStatus, Library, SlotStatus } from './library.ts';
@@ -121,6 +122,15 @@ export class ScsiLibrary implements Library {
         this.#take(await this.#options.changer.inventory());
       }),
     );
+  }
+
+  /** Nothing is made here: the cartridges must be in slots or drives already. */
+  async addCartridges({ barcodes = [], capacity }: NewCartridges): Promise<AddedCartridge[]> {
+    const here = [...this.#slots, ...this.#drives.values()].map(({ barcode }) => barcode);
+    const absent = barcodes.find((barcode) => !here.includes(barcode));
+    if (absent !== undefined) throw new HsmError('NO_VOLUME', `the library has no cartridge ${absent}: put it in, then run 'hsm library inventory'`);
+    if (barcodes.length === 0) throw usageError('name the cartridges: a real library cannot make new ones');
+    return barcodes.map((barcode) => ({ barcode, capacity: capacity ?? this.#options.capacityOf(barcode) }));
   }
 
   async load(barcode: string, name: string): Promise<Medium> {

@@ -49,6 +49,12 @@ export type Timing = 'none' | keyof typeof tapeModels;
 
 export const tapeModel = (timing: Timing): TapeModel | null => (timing === 'none' ? null : tapeModels[timing]);
 
+/** Bytes that a cartridge holds uncompressed, by the two characters that end an LTO barcode; LTO-6's for any other. */
+export function nativeCapacity(barcode: string): number {
+  const generations: Readonly<Record<string, number>> = { L5: 1.5e12, L6: 2.5e12, L7: 6e12, M8: 9e12, L8: 12e12, L9: 18e12 };
+  return generations[barcode.slice(-2)] ?? 2.5e12;
+}
+
 /** Where on the tape something lies: even wraps run away from the beginning of the tape, odd ones back. */
 export interface PhysicalPosition {
   readonly wrap: number;

@@ -154,6 +154,11 @@ export class VirtualLibrary implements Library {
     );
   }
 
+  /** Cartridges whose files were put into the folder, or taken out of it, come and go when the library is opened. */
+  async rescan(): Promise<void> {
+    await this.inventory();
+  }
+
   /** Slides the write protect tab of a cartridge that is in a slot; `EBUSY` in a drive. */
   async setWriteProtect(barcode: string, writeProtect: boolean): Promise<void> {
     if (!this.#slots.includes(barcode)) throw this.#driveOf(barcode) === undefined ? this.#noVolume(barcode) : this.#inDrive(barcode);

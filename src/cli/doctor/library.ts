@@ -1,6 +1,7 @@
-/** The catalogue and the virtual library: there, private, and with room to write. */
+/** The catalogue and the library: there, private, and with room to write. */
 import { accessSync, constants, existsSync, statSync } from 'node:fs';
-import { cataloguePath, type Config } from '../../config.ts';
+import { execa } from 'execa';
+import { cataloguePath, type Config, type ScsiLibrarySettings } from '../../config.ts';
 import { errorCode } from '../../errors.ts';
 import { readLibraryConfig } from '../../library/layout.ts';
 import { native } from '../../native/index.ts';
@@ -24,8 +25,21 @@ function catalogue(config: Config): Finding {
 }
 
 async function library(config: Config): Promise<Finding> {
-  const { path } = config.library;
-  if (!existsSync(path)) return fail('library', `${path} does not exist`, `mount it, or correct library.path in ${config.file}`);
+  return config.library.kind === 'scsi' ? tapeLibrary(config.library) : virtualLibrary(config.library.path, config.file);
+}
+
+/** What can be told without the robot, which the daemon may be moving. */
+async function tapeLibrary({ changer, drives }: ScsiLibrarySettings): Promise<Finding> {
+  for (const device of [changer, ...drives.map((drive) => drive.device)]) {
+    if (!existsSync(device)) return fail('library', `${device} does not exist`, `look for it in /dev/tape/by-id; 'modprobe st ch' may help`);
+  }
+  const found = await execa('mtx', ['--version'], { reject: false, stdin: 'ignore', timeout: 10_000 });
+  if (found.code === 'ENOENT') return fail('library', 'there is no program mtx to move the robot with', 'apt install mtx');
+  return ok('library', `robot ${changer}, ${drives.length} drives: ${drives.map(({ name, device }) => `${name} ${device}`).join(', ')}`);
+}
+
+async function virtualLibrary(path: string, file: string): Promise<Finding> {
+  if (!existsSync(path)) return fail('library', `${path} does not exist`, `mount it, or correct library.path in ${file}`);
   try {
     accessSync(path, constants.R_OK | constants.X_OK);
   } catch (error) {

@@ -2,7 +2,7 @@
 import { defaultSocketPath, socketPath } from '../../config.ts';
 import type { InitPlan } from './plan.ts';
 
-export function configText(plan: Pick<InitPlan, 'state' | 'library' | 'filesystems' | 'timing'>): string {
+export function configText(plan: Pick<InitPlan, 'state' | 'library' | 'scsi' | 'filesystems' | 'timing'>): string {
   const socket = socketPath(plan.state);
   return `# Configuration of hsm: docs/operations.md explains each key, 'hsm doctor' checks them.
 
@@ -15,17 +15,12 @@ state = ${text(plan.state)}
 # Mount points of the filesystems that hsm manages.
 filesystems = [${plan.filesystems.map(({ path }) => text(path)).join(', ')}]
 
-[library]
-kind = "virtual"
-path = ${text(plan.library)}
-# As slow as a real drive: "none", "lto8" or "lto9".
-timing = ${text(plan.timing)}
-
+${plan.scsi === null ? virtualLibrary(plan) : scsiLibrary(plan.scsi)}
 [archive]
 # Each of these pools gets a copy when 'hsm archive' is not told --pool.
 pools = ["default"]
 # Bytes after which a container is closed.
-# container_size = ${text(plan.timing === 'none' ? '256M' : '4G')}
+# container_size = ${text(plan.scsi === null && plan.timing === 'none' ? '256M' : '4G')}
 
 [recall]
 # Milliseconds that the first recall waits for others to be sorted with.
@@ -34,6 +29,25 @@ batch_window_ms = 20
 timeout_s = 0
 `;
 }
+
+const virtualLibrary = ({ library, timing }: Pick<InitPlan, 'library' | 'timing'>): string => `[library]
+kind = "virtual"
+path = ${text(library)}
+# As slow as a real drive: "none", "lto8" or "lto9".
+timing = ${text(timing)}
+`;
+
+const scsiLibrary = ({ changer, drives }: NonNullable<InitPlan['scsi']>): string => `[library]
+kind = "scsi"
+# The robot, moved by mtx.
+changer = ${text(changer)}
+# Bytes a cartridge, if not what the last two characters of its barcode say.
+# capacity = "12TB"
+# Seconds that a drive may take to thread a tape.
+# load_timeout_s = 1200
+
+# The robot's number of a drive (element = 0) is only needed where the robot does not tell the drives' serial numbers.
+${drives.map((device, i) => `[[library.drive]]\nname = "drive${i}"\ndevice = ${text(device)}\n`).join('\n')}`;
 
 /** A TOML basic string; JSON's escapes are a part of TOML's. */
 const text = (value: string): string => JSON.stringify(value).replace(/\u007f/g, '\\u007f');

@@ -9,7 +9,10 @@ import type { InitOptions } from '../init.ts';
 export interface InitPlan {
   readonly configFile: string;
   readonly state: string;
+  /** Folder of a virtual library's cartridges, or of what is kept about a real one. */
   readonly library: string;
+  /** Null: a virtual library. */
+  readonly scsi: { readonly changer: string; readonly drives: readonly string[] } | null;
   readonly filesystems: readonly { readonly path: string; readonly type: string; readonly uuid: string }[];
   readonly drives: number;
   readonly cartridges: number;
@@ -29,7 +32,8 @@ export function planInit(configFile: string, options: InitOptions): InitPlan {
   const all = mounts();
   const managed = [...new Set(options.filesystem.map(realOrMissing))].map((path) => checkFilesystem(path, all));
   const state = settled(options.state ?? defaultStatePath);
-  const library = settled(options.library);
+  const scsi = realLibrary(options);
+  const library = settled(options.library ?? join(state, 'library'));
   const config = settled(configFile);
   if (Buffer.byteLength(socketPath(state)) > limits.socketPath) throw usageError(`${state} is too long a path for a Unix socket in it: name a shorter --state`);
   if (state === library) throw usageError('--state and --library must be different folders');
@@ -43,12 +47,28 @@ export function planInit(configFile: string, options: InitOptions): InitPlan {
     configFile: config,
     state,
     library,
+    scsi,
     filesystems: managed.map((mount) => ({ path: mount.path, type: mount.type, uuid: filesystemId(mount) })),
-    drives: options.drives,
-    cartridges: options.cartridges,
+    drives: scsi?.drives.length ?? options.drives,
+    cartridges: scsi === null ? options.cartridges : 0,
     capacity: options.capacity ?? capacities[options.timing],
     timing: options.timing,
   };
+}
+
+function realLibrary({ library, changer, drive = [] }: InitOptions): InitPlan['scsi'] {
+  if (changer === undefined) {
+    if (drive.length > 0) throw usageError('--drive needs --changer, the robot that loads it');
+    if (library === undefined) throw usageError('name a library: --library DIR for a virtual one, --changer DEVICE and --drive DEVICE for a real one');
+    return null;
+  }
+  if (library !== undefined) throw usageError('--library makes a virtual library: leave it out with --changer');
+  if (drive.length === 0) throw usageError('name at least one --drive of the robot');
+  for (const device of [changer, ...drive]) {
+    if (statSync(device, { throwIfNoEntry: false })?.isCharacterDevice() !== true) throw new HsmError('ENODEV', `${device} is no device: look in /dev/tape/by-id, or 'modprobe st ch'`, { path: device });
+  }
+  if (new Set(drive).size < drive.length) throw usageError('a --drive is named twice');
+  return { changer: resolve(changer), drives: drive.map((device) => resolve(device)) };
 }
 
 function realOrMissing(path: string): string {
