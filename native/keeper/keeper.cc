@@ -99,12 +99,12 @@ void Keeper::OnSignal() {
 void Keeper::OnWorkerEnd(int exitCode) {
   worker_.Receive(); // what it said last
   readers_.set_worker(0);
-  if (stopping_ || worker_.stopped()) {
+  if (stopping_ || (worker_.stopped() && exitCode == 0)) {
     done_ = true;
     return;
   }
   const bool wasKilled = exitCode >= 128;
-  if (!everReady_ && !hasReaders_ && !wasKilled && pending_.Count() == 0) {
+  if (!everReady_ && !hasReaders_ && !wasKilled) {
     // It never served anybody: a configuration that cannot work is reported, not tried for ever.
     exitCode_ = exitCode == 0 ? kExitFailed : exitCode;
     done_ = true;

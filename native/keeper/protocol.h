@@ -12,7 +12,7 @@ enum class MessageType : uint8_t {
   // worker -> keeper
   kAnswer = 16,  // AnswerMessage, then `count` ids (u64)
   kReady = 17,   // the worker serves events
-  kStopped = 18, // StoppedMessage: the worker ends cleanly
+  kStopped = 18, // StoppedMessage: the worker ends in good order, or cannot start
 };
 
 struct EventMessage {

@@ -198,7 +198,8 @@ void Keeper::AdoptEvents() {
 void Keeper::Stop() {
   readers_.set_deny(true);
   pending_.AnswerAll(EAGAIN);
-  const bool denies = worker_.stubsLeft() && (everReady_ || adopted_);
+  // Who is stopped before a worker could look leaves things as they were.
+  const bool denies = worker_.stubsLeft() && (everReady_ || adopted_ || worker_.stopped() || !stopping_);
   if (denies)
     LeaveDenier();
   // What a thread that passed the check before the first line leaves behind is answered by the denier.

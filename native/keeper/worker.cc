@@ -53,7 +53,8 @@ std::string Worker::Fds(int socket) const {
     fds += std::to_string(filesystem.rootFd);
   }
   return fds + "],\"guard\":\"" + (group_.guardsAccess() ? "pre-access" : "open-only") +
-         "\",\"managed\":" + (options_.managed ? "true}" : "false}");
+         "\",\"managed\":" + (options_.managed ? "true" : "false") +
+         ",\"json\":" + (options_.json ? "true}" : "false}");
 }
 
 bool Worker::Start() {

@@ -1,4 +1,5 @@
 /** Everything that a running daemon holds, opened in order and closed in reverse. */
+import { existsSync } from 'node:fs';
 import { openCatalog } from '../catalog/index.ts';
 import type { Catalog } from '../catalog/model.ts';
 import { cataloguePath, type Config } from '../config.ts';
@@ -23,6 +24,8 @@ export interface KeeperFds {
   readonly guard: 'pre-access' | 'open-only';
   /** A service manager starts the daemon again when its keeper dies. */
   readonly managed: boolean;
+  /** Errors at the start are JSON objects. */
+  readonly json: boolean;
   /** One per filesystem of the configuration, in its order. */
   readonly mounts: readonly number[];
 }
@@ -48,7 +51,7 @@ export interface Daemon {
 }
 
 export async function openDaemon(config: Config, fds: KeeperFds, log: Log, onKeeperClosed: () => void): Promise<Daemon> {
-  const catalog = openCatalog(cataloguePath(config.state));
+  const catalog = openCatalog(existing(cataloguePath(config.state), config));
   const filesystems = await matchFilesystems(config, catalog, fds);
   const library = await openLibrary(config.library);
   const drives = await DrivePool.open(library);
@@ -73,6 +76,12 @@ export async function openDaemon(config: Config, fds: KeeperFds, log: Log, onKee
     log,
   });
   return { config, log, startedAt: new Date(), groupFd: fds.group, guard: fds.guard, catalog, library, drives, filesystems, keeper, recaller, jobs };
+}
+
+/** A daemon never makes a catalogue: what it would write into a new one is missing from the old one. */
+function existing(path: string, config: Config): string {
+  if (existsSync(path)) return path;
+  throw new HsmError('ENOENT', `${path} does not exist: run 'hsm init' first, or check 'state' in ${config.file}`, { path });
 }
 
 async function matchFilesystems(config: Config, catalog: Catalog, fds: KeeperFds): Promise<DaemonFilesystem[]> {

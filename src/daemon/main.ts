@@ -2,12 +2,17 @@
 import { report } from '../cli/report.ts';
 import { loadConfig } from '../config.ts';
 import { usageError } from '../errors.ts';
-import { runWorker } from './worker.ts';
+import type { KeeperFds } from './daemon.ts';
+import { giveUp, keeperFds, runWorker } from './worker.ts';
 
+let fds: KeeperFds | null = null;
 try {
   const [file] = process.argv.slice(2);
+  fds = keeperFds();
   if (file === undefined) throw usageError(`the daemon is started by the keeper: run 'hsm daemon'`);
-  await runWorker(loadConfig(file));
+  await runWorker(loadConfig(file), fds);
 } catch (error) {
-  process.exit(report(error, false));
+  const code = report(error, fds?.json ?? false);
+  if (fds !== null) await giveUp(fds);
+  process.exit(code);
 }

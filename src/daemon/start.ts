@@ -1,16 +1,15 @@
 /** Starts the daemon in this process's place: the keeper, which guards the filesystems and starts the worker. */
 import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { cataloguePath, type Config } from '../config.ts';
+import type { Config } from '../config.ts';
 import { HsmError } from '../errors.ts';
 import { keeperPath, native, projectRoot } from '../native/index.ts';
 
 /** Never returns: the process becomes the keeper, so that its pid is the one to send SIGTERM to. */
 export function startDaemon(config: Config, { json }: { readonly json: boolean }): never {
   if (process.getuid?.() !== 0) throw new HsmError('EPERM', `hsm daemon must run as root: fanotify permission events need CAP_SYS_ADMIN`);
-  if (!existsSync(cataloguePath(config.state))) {
-    throw new HsmError('ENOENT', `${cataloguePath(config.state)} does not exist: run 'hsm init' first, or check 'state' in ${config.file}`);
-  }
+  // Whatever else is missing: stubs are guarded first.
+  if (!existsSync(config.state)) throw new HsmError('ENOENT', `${config.state} does not exist: run 'hsm init' first, or check 'state' in ${config.file}`);
   for (const path of config.filesystems) requireMounted(path);
   mkdirSync(dirname(config.socket), { recursive: true, mode: 0o755 });
   const [command = '', ...words] = keeperArguments(config);

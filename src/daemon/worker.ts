@@ -5,6 +5,7 @@ import { createLogger, isLevel } from './log.ts';
 import { openDaemon, type Daemon, type KeeperFds } from './daemon.ts';
 import { handlersOf } from './handlers.ts';
 import { inherited, leaveToHeir } from './heir.ts';
+import { sayStopped } from '../recall/keeper-client.ts';
 import { repairInterrupted } from './repair.ts';
 import { startControlServer, type ControlServer } from './server.ts';
 import { keeperArguments } from './start.ts';
@@ -16,8 +17,7 @@ const stopPatienceMs = 7000;
 const lookPatienceMs = 1500;
 
 /** Resolves when the daemon serves; the process then lives until it is told to stop. */
-export async function runWorker(config: Config): Promise<void> {
-  const fds = keeperFds();
+export async function runWorker(config: Config, fds: KeeperFds): Promise<void> {
   const level = process.env['HSM_LOG'];
   const log = createLogger(isLevel(level) ? level : 'info');
   const daemon = await openDaemon(config, fds, log, () => {
@@ -39,7 +39,13 @@ export async function runWorker(config: Config): Promise<void> {
   await repairInterrupted(daemon);
 }
 
-function keeperFds(): KeeperFds {
+/** Tells the keeper of a daemon that cannot start whether stubs are to be denied until one can. */
+export async function giveUp(fds: KeeperFds): Promise<void> {
+  const looks = fds.mounts.map((mountFd) => mayHaveStubs(mountFd, lookPatienceMs));
+  sayStopped(fds.socket, (await Promise.all(looks)).includes(true));
+}
+
+export function keeperFds(): KeeperFds {
   const text = process.env['HSM_KEEPER'];
   if (text === undefined) throw new HsmError('USAGE', `the daemon is started by the keeper: run 'hsm daemon'`, { exit: 2 });
   return JSON.parse(text) as KeeperFds;

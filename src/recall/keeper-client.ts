@@ -1,4 +1,5 @@
 /** The daemon's end of the keeper's socket: stub events in, answers out (native/keeper/protocol.h). */
+import { writeSync } from 'node:fs';
 import { constants } from 'node:os';
 import { native, type FdChannel } from '../native/index.ts';
 
@@ -59,7 +60,7 @@ export class KeeperClient implements Keeper {
 
   /** Last word before a clean exit; `stubsLeft` keeps a denier alive. */
   stopped(stubsLeft: boolean): void {
-    this.#channel.send(Buffer.from([toKeeper.stopped, stubsLeft ? 1 : 0]));
+    this.#channel.send(stoppedMessage(stubsLeft));
   }
 
   answer(ids: readonly number[], error: DenialErrno | null): void {
@@ -78,6 +79,11 @@ export class KeeperClient implements Keeper {
     this.#channel.close();
   }
 }
+
+/** The last word of a daemon that cannot start, and may have no client. */
+export const sayStopped = (socketFd: number, stubsLeft: boolean): void => void writeSync(socketFd, stoppedMessage(stubsLeft));
+
+const stoppedMessage = (stubsLeft: boolean): Buffer => Buffer.from([toKeeper.stopped, stubsLeft ? 1 : 0]);
 
 function dispatch(data: Buffer, fds: readonly number[], events: KeeperEvents): void {
   const type = data.readUInt8(0);
