@@ -41,7 +41,7 @@ void RunDenier(const std::string& socketPath, const Holdings& holdings, Readers&
     close(filesystem.treeFd);
     filesystem.rootFd = filesystem.treeFd = -1;
   }
-  readers.set_deny(true);
+  readers.Deny();
   readers.Start(kThreads);
   Giver giver(socketPath, holdings);
   const int mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);

@@ -47,6 +47,26 @@ size_t FdLimit() {
   return std::max<size_t>(files.rlim_cur, kSpareFds + 1);
 }
 
+int64_t Nanoseconds(int64_t seconds, int64_t rest) {
+  return seconds * 1'000'000'000 + rest;
+}
+
+// As the kernel stamps files.
+int64_t Now() {
+  timespec now;
+  clock_gettime(CLOCK_REALTIME_COARSE, &now);
+  return Nanoseconds(now.tv_sec, now.tv_nsec);
+}
+
+// A date of birth to come tells of a clock that was set back, and nothing of the file.
+bool WasBornSince(int fd, int64_t time) {
+  struct statx file = {};
+  if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &file) != 0 || (file.stx_mask & STATX_BTIME) == 0)
+    return false;
+  const int64_t birth = Nanoseconds(file.stx_btime.tv_sec, file.stx_btime.tv_nsec);
+  return time <= birth && birth <= Now();
+}
+
 } // namespace
 
 std::string ExecutableOf(pid_t pid) {
@@ -91,6 +111,11 @@ void Readers::StartOne() {
     threads_.push_back(thread);
   }
   pthread_attr_destroy(&attributes);
+}
+
+void Readers::Deny() {
+  int64_t never = 0;
+  deniesSince_.compare_exchange_strong(never, Now());
 }
 
 void Readers::Stop(int patienceMs) {
@@ -176,7 +201,9 @@ void Readers::Handle(const fanotify_event_metadata& event, int pidfd) {
   // Blocks do not tell: large attributes take some, too.
   const bool hasData = lseek(event.fd, 0, SEEK_DATA) >= 0;
   struct stat status = {};
-  if (!hasRecord && (hasData || (fstat(event.fd, &status) == 0 && status.st_size == 0))) {
+  const int64_t deniesSince = deniesSince_;
+  if (!hasRecord && (hasData || (fstat(event.fd, &status) == 0 && status.st_size == 0) ||
+                     (deniesSince != 0 && WasBornSince(event.fd, deniesSince)))) {
     resident_++;
     // An empty file may become a hollow one with a record under the very fd that it was made with (tar
     // --xattrs).
@@ -188,7 +215,8 @@ void Readers::Handle(const fanotify_event_metadata& event, int pidfd) {
       close(pidfd);
     return;
   }
-  // A hollow file without a record may be a stub that lost it: the daemon knows.
+  // A hollow file without a record may be a stub that lost it: the daemon knows. While there is none, only
+  // one that was made since cannot be.
   HandleStub(event, pidfd);
 }
 
@@ -204,7 +232,7 @@ void Readers::HandleStub(const fanotify_event_metadata& event, int pidfd) {
     for (index = 0; index < filesystems_.size() && filesystems_[index].uuid != uuid;)
       index++;
   const bool own = event.pid == worker_ || event.pid == getpid();
-  if (own || deny_) {
+  if (own || deniesSince_ != 0) {
     group_.Respond(event.fd, DenyWith(own ? EBUSY : EAGAIN));
     close(event.fd);
     if (pidfd >= 0)

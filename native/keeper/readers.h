@@ -33,8 +33,8 @@ public:
   // Ends the threads; one that waits for a user's lease inside the kernel is left behind after `patienceMs`.
   void Stop(int patienceMs);
 
-  // Deny every stub with EAGAIN instead of asking the worker.
-  void set_deny(bool deny) { deny_ = deny; }
+  // From now on denies every stub with EAGAIN instead of asking the worker.
+  void Deny();
   // Events of this process (the worker) on stubs are refused: waiting for itself would be a deadlock.
   void set_worker(pid_t pid) { worker_ = pid; }
 
@@ -56,7 +56,8 @@ private:
   const std::vector<Filesystem>& filesystems_;
   std::function<void()> onStub_;
   size_t fdLimit_ = 0;
-  std::atomic<bool> stop_{false}, deny_{false};
+  std::atomic<bool> stop_{false};
+  std::atomic<int64_t> deniesSince_{0}; // ns since the epoch; 0: does not
   std::atomic<pid_t> worker_{0};
   std::atomic<int> running_{0};
   std::atomic<uint64_t> taken_{0};

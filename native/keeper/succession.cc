@@ -196,7 +196,7 @@ void Keeper::AdoptEvents() {
 // Readers that still wait are sent away. If there are stubs, the witness goes on denying, and this process
 // denies until that one has taken its place.
 void Keeper::Stop() {
-  readers_.set_deny(true);
+  readers_.Deny();
   pending_.AnswerAll(EAGAIN);
   // Who is stopped before a worker could look leaves things as they were.
   const bool denies = worker_.stubsLeft() && (everReady_ || adopted_ || worker_.stopped() || !stopping_);

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +8,7 @@ import { execa } from 'execa';
 import { keeperPath } from '../../src/native/index.ts';
 import { cat, guarded, isRight, keeperOf, keeperProcesses, limit, startCat, stub, text, workerPid } from '../fixtures/keeper.ts';
 import { filesystemTypes, kernelTest } from '../fixtures/loopfs.ts';
+import { until } from '../fixtures/until.ts';
 
 const realTest = kernelTest(test);
 
@@ -55,6 +56,31 @@ for (const type of filesystemTypes) {
     t.true(isRight((await cat(later)).stdout));
   });
 }
+
+realTest('a denier lets through what cannot be a stub: files with data, empty ones, and hollow ones that were made since', async (t) => {
+  const { mount, state, start } = await guarded(t, 'ext4');
+  const hollow = (name: string): string => {
+    const path = join(mount, name);
+    writeFileSync(path, '');
+    truncateSync(path, 10_000);
+    return path;
+  };
+  const older = hollow('older');
+  const path = stub(mount, 'stub');
+  writeFileSync(join(mount, 'data'), 'here');
+  t.is(await (await start()).stop(), 0);
+  await until(() => existsSync(join(state, 'takeover')));
+  // Its owner writes nothing yet.
+  t.true(Buffer.from((await cat(hollow('newer'))).stdout).equals(Buffer.alloc(10_000)));
+  t.is(text((await cat(join(mount, 'data'))).stdout), 'here');
+  writeFileSync(join(mount, 'empty'), '');
+  t.is(text((await cat(join(mount, 'empty'))).stderr), '');
+  for (const each of [older, path]) {
+    const denied = await cat(each);
+    t.is(denied.stdout.length, 0);
+    t.regex(text(denied.stderr), /temporarily unavailable/);
+  }
+});
 
 realTest('the denier ends when the filesystem is unmounted', async (t) => {
   const { mount, state, start } = await guarded(t, 'ext4');
