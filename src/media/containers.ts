@@ -128,7 +128,7 @@ export interface ContainerContents {
 
 /** The contents of the container at `start` which is `blocks` long, filemark not counted, and how far they can be trusted. */
 export async function describeContainer(medium: Reader, start: BlockAddress, blocks: number): Promise<ContainerContents> {
-  const end = await readEnd(medium, start, blocks);
+  const end = await readIndexEnd(medium, start, blocks);
   const entries = end === null ? null : await readIndexAfter(medium, start, end.offset);
   return { entries: entries ?? (await walkMembers(medium, start)), indexed: entries !== null, filesystem: end?.filesystem ?? null };
 }
@@ -145,7 +145,7 @@ export async function readIndexAfter(medium: Reader, start: BlockAddress, offset
 
 /**
  * What the headers tell, for a container whose index cannot be read. A large file's hash is in the index alone, and which members
- * are void too: an entry without `sha256` cannot be trusted to be good.
+ * are void too: an entry without `sha256` cannot be trusted to be good. Neither can one whose header is damaged: it has none here.
  */
 export async function walkMembers(medium: Reader, start: BlockAddress): Promise<IndexEntry[]> {
   const entries: IndexEntry[] = [];
@@ -163,6 +163,14 @@ export async function walkHeaders(medium: Reader, start: BlockAddress, offset: n
   return walk.state !== 'lost';
 }
 
+/** The member whose header begins at `offset`; null where there is none. */
+export async function readMember(medium: Reader, start: BlockAddress, offset: number): Promise<Member | null> {
+  let member: Member | null = null;
+  const walk = new MemberWalk(offset, (found) => (member ??= found));
+  await readContainer(medium, start, { needs: () => (member === null && walk.state === 'walking' ? walk.position : -1), take: async (at, data) => walk.feed(at, data) });
+  return member;
+}
+
 const feedWalk = (medium: Reader, start: BlockAddress, walk: MemberWalk): Promise<unknown> =>
   readContainer(medium, start, { needs: () => (walk.state === 'walking' ? walk.position : -1), take: async (offset, data) => walk.feed(offset, data) });
 
@@ -174,7 +182,7 @@ const entryOf = (member: Member, object: Buffer): IndexEntry => ({
   headerLength: member.headerLength,
   size: member.size,
   object,
-  sha256: member.sha256,
+  sha256: member.intact ? member.sha256 : null,
   mtimeNs: member.type === '1' ? null : member.mtimeNs,
   handle: member.handle === '' ? null : member.handle,
   link: member.type === '1' ? member.link : null,
@@ -199,7 +207,8 @@ function lastMembers({ count, offset }: MemberColumns): number[] {
   return [last];
 }
 
-async function readEnd(medium: Reader, start: BlockAddress, blocks: number): Promise<IndexEnd | null> {
+/** Where the index of a container begins, from its last two blocks; null where it has none. */
+export async function readIndexEnd(medium: Reader, start: BlockAddress, blocks: number): Promise<IndexEnd | null> {
   const tail: Buffer[] = [];
   const from = Math.max(0, blocks - 2);
   await medium.locate(start + from);

@@ -48,6 +48,9 @@ export const catalogueName = (date: Date): string => `.hsm/catalogue-${date.toIS
 
 export const isCatalogueName = (name: Buffer): boolean => /^\.hsm\/catalogue-\d{8}T\d{6}Z\.db$/.test(name.toString('latin1'));
 
+/** True for the index of a container that was cut short, in the container after it. */
+export const isTruncatedIndexName = (name: Buffer): boolean => /^\.hsm\/container-\d+\.jsonl$/.test(name.toString('latin1'));
+
 /** One line of an index. */
 export interface IndexEntry {
   /** `link`: a further name of the object that an earlier `file` holds. `void`: not to be restored. */
