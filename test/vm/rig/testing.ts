@@ -23,6 +23,12 @@ export function guestTest(test: TestFn): (title: string, body: (t: ExecutionCont
   return (title) => test.skip(`${title} (skipped: apt-get install ${missing.join(' ')})`, () => undefined);
 }
 
+/** As `guestTest`, where disks of guests can be mounted here, too. */
+export function rootGuestTest(test: TestFn): ReturnType<typeof guestTest> {
+  if (process.getuid?.() === 0) return guestTest(test);
+  return (title) => test.skip(`${title} (skipped: needs root for loop mounts)`, () => undefined);
+}
+
 /** As `guestTest`, in long runs only: HSM_VM_LONG=1. */
 export function longGuestTest(test: TestFn): ReturnType<typeof guestTest> {
   return process.env['HSM_VM_LONG'] === '1' ? guestTest(test) : () => undefined;
