@@ -210,6 +210,7 @@ int Keeper::Run() {
         WaiterGone(tag - kWaiter);
     }
     OnReady();
+    worker_.SendOverflows();
     const bool blockedNow = worker_.alive() && !worker_.Deliver();
     if (blockedNow != blocked && worker_.alive()) {
       epoll_event event = {};

@@ -48,6 +48,9 @@ public:
 
   size_t Count();
 
+  // The kernel says that it lost events.
+  void CountOverflow() { table_.CountOverflow(); }
+
 private:
   bool AnswerLocked(uint64_t id, int error);
   void Finish(StubEvent& event, int error);

@@ -7,8 +7,9 @@ namespace hsm {
 
 enum class MessageType : uint8_t {
   // keeper -> worker
-  kEvent = 1, // EventMessage, the executable's path, the file's path; carries an O_RDWR fd of the file
-  kGone = 2,  // IdMessage: the waiter died or its event was answered otherwise
+  kEvent = 1,    // EventMessage, the executable's path, the file's path; carries an O_RDWR fd of the file
+  kGone = 2,     // IdMessage: the waiter died or its event was answered otherwise
+  kOverflow = 3, // OverflowMessage, once to each worker and then when there are more
   // worker -> keeper
   kAnswer = 16,  // AnswerMessage, then `count` ids (u64)
   kReady = 17,   // the worker serves events
@@ -32,6 +33,16 @@ struct IdMessage {
   uint64_t id;
 };
 static_assert(sizeof(IdMessage) == 16);
+
+// Events that the kernel lost: it let their readers through.
+struct OverflowMessage {
+  uint8_t type;
+  uint8_t pad[3];
+  uint32_t fresh; // no worker was told of so many of them before
+  uint64_t count;
+  int64_t lastMs; // since the epoch
+};
+static_assert(sizeof(OverflowMessage) == 24);
 
 struct AnswerMessage {
   uint8_t type;

@@ -187,8 +187,13 @@ void Readers::AddThreadsIfStuck() {
 }
 
 void Readers::Handle(const fanotify_event_metadata& event, int pidfd) {
-  if (event.mask & FAN_Q_OVERFLOW)
+  // Never with FAN_UNLIMITED_QUEUE: the kernel then waits for memory rather than lose an event.
+  if (event.mask & FAN_Q_OVERFLOW) {
     std::fprintf(stderr, "hsm-keeper: the event queue overflowed: readers may have been let through\n");
+    pending_.CountOverflow();
+    onStub_();
+    return;
+  }
   if (event.fd < 0) {
     // The kernel could not open the file for us (read-only view, fd limit) and has denied the access itself.
     unreadable_++;

@@ -19,7 +19,7 @@ uid_t OwnerOf(pid_t pid);
 
 class Readers {
 public:
-  // onStub is called from reader threads after an event was added to pending.
+  // onStub is called from reader threads after an event was added to pending, or an overflow counted.
   Readers(Group& group, Pending& pending, const std::vector<Filesystem>& filesystems,
           std::function<void()> onStub);
 

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "process.h"
@@ -23,6 +24,8 @@ struct Table::Header {
   std::atomic<uint32_t> generation;
   std::atomic<int32_t> reader;
   std::atomic<uint64_t> readerStart; // in clock ticks since boot: another process may get the number
+  std::atomic<uint64_t> overflows, overflowsTold;
+  std::atomic<int64_t> lastOverflowMs;
 };
 
 // Fixed layout: a keeper of another build may read it.
@@ -150,6 +153,25 @@ void Table::BecomeReader() {
     AwaitEnd(header_->reader, header_->readerStart);
   header_->readerStart = StartTimeOf(self);
   header_->reader = self;
+}
+
+void Table::CountOverflow() {
+  if (header_ == nullptr)
+    return;
+  timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  header_->lastOverflowMs = now.tv_sec * int64_t{1000} + now.tv_nsec / 1'000'000;
+  header_->overflows++;
+}
+
+void Table::TellOverflows(uint64_t told) {
+  header_->overflowsTold = told;
+}
+
+Table::Overflows Table::overflows() const {
+  if (header_ == nullptr)
+    return {0, 0, 0};
+  return {header_->overflows, header_->overflowsTold, header_->lastOverflowMs};
 }
 
 uint64_t Table::NextId() {

@@ -41,6 +41,14 @@ public:
   // The process that reads the group. Events are known by their fds' numbers in that process, so there must
   // never be two: waits until the last one has ended, however long that takes.
   void BecomeReader();
+  // Times that the kernel lost events, and let their readers through; since when the table exists.
+  struct Overflows {
+    uint64_t count, told; // told: so many of them the worker knows
+    int64_t lastMs;       // since the epoch
+  };
+  void CountOverflow();
+  void TellOverflows(uint64_t told);
+  Overflows overflows() const;
   // Ids that no event of any keeper has had.
   uint64_t NextId();
 

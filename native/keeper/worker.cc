@@ -75,6 +75,7 @@ bool Worker::Start() {
   fcntl(socket_, F_SETFL, O_NONBLOCK);
   ready_ = stopped_ = false;
   stubsLeft_ = true;
+  overflowsSent_ = 0;
   pending_.ForgetDeliveries();
 
   std::string fds = Fds(pair[1]);
@@ -195,6 +196,21 @@ void Worker::SendGone(uint64_t id) {
   const IdMessage message{static_cast<uint8_t>(MessageType::kGone), {}, id};
   // Should the socket be full, the worker learns of it when it answers an event that no longer exists.
   (void)send(socket_, &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+void Worker::SendOverflows() {
+  const Table::Overflows overflows = table_.overflows();
+  if (!ready_ || overflows.count == overflowsSent_)
+    return;
+  const OverflowMessage message{static_cast<uint8_t>(MessageType::kOverflow),
+                                {},
+                                static_cast<uint32_t>(overflows.count - overflows.told),
+                                overflows.count,
+                                overflows.lastMs};
+  if (send(socket_, &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+    return; // tried again
+  overflowsSent_ = overflows.count;
+  table_.TellOverflows(overflows.count);
 }
 
 bool Worker::SendEvent(const StubEvent& event, int file) {

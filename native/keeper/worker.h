@@ -32,6 +32,7 @@ public:
   // at this moment are postponed, those that cannot be opened at all are answered.
   bool Deliver();
   void SendGone(uint64_t id);
+  void SendOverflows();
 
   int socket() const { return socket_; }
   pid_t pid() const { return pid_; }
@@ -51,6 +52,7 @@ private:
   std::function<void(const StubEvent&)> onDelivered_;
   int socket_ = -1;
   pid_t pid_ = 0;
+  uint64_t overflowsSent_ = 0;
   bool ready_ = false, stopped_ = false, stubsLeft_ = true;
 };
 

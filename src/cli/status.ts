@@ -23,6 +23,7 @@ export function statusLines(status: Status, now: number): string[] {
   const { daemon, keeper, filesystems, recalls, drives, volumes } = status;
   const up = formatDuration((now - Date.parse(daemon.startedAt)) / 1000);
   const lines = [`daemon       hsm ${daemon.version}, pid ${daemon.pid}, up ${up}; keeper ${keeper.pid === null ? 'not running' : `pid ${keeper.pid}`}`];
+  if (keeper.overflow) lines.push(`INCIDENT     the kernel lost events ${keeper.overflow.count} times, last ${keeper.overflow.at}: programs may have read zeros from stubs`);
   for (const each of filesystems) {
     const files = `${each.stubs.toLocaleString('en-US')} stubs, ${each.archived.toLocaleString('en-US')} archived`;
     lines.push(`filesystem   ${printable(each.path)} (${each.type}, ${guards[each.guard]}): ${files}`);

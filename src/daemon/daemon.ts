@@ -6,7 +6,7 @@ import { cataloguePath, type Config } from '../config.ts';
 import { HsmError } from '../errors.ts';
 import { DrivePool } from '../library/drive-pool.ts';
 import { openLibrary, type CartridgeLibrary } from '../library/open-library.ts';
-import { KeeperClient, type KeeperEvents } from '../recall/keeper-client.ts';
+import { KeeperClient, type KeeperEvents, type Overflows } from '../recall/keeper-client.ts';
 import { Recaller, type Log } from '../recall/recaller.ts';
 import type { ManagedFilesystem } from '../recall/restorer.ts';
 import { InodeLocks } from './inode-locks.ts';
@@ -48,6 +48,8 @@ export interface Daemon {
   readonly keeper: KeeperClient;
   readonly recaller: Recaller;
   readonly jobs: Jobs;
+  /** Null: none, as it should be. */
+  readonly overflows: () => Overflows | null;
 }
 
 export async function openDaemon(config: Config, fds: KeeperFds, log: Log, onKeeperClosed: () => void): Promise<Daemon> {
@@ -58,7 +60,12 @@ export async function openDaemon(config: Config, fds: KeeperFds, log: Log, onKee
   const jobs = new Jobs(catalog);
   // Events that arrive before the engine stands wait in the keeper: it sends none before ready().
   let recaller: Recaller | null = null;
+  let overflows: Overflows | null = null;
   const events: KeeperEvents = {
+    overflow: (seen) => {
+      overflows = seen;
+      if (seen.fresh > 0) recordOverflow(seen, catalog, log);
+    },
     stub: (event) => recaller?.onStub(event),
     unusable: (id) => keeper.answer([id], 'EAGAIN'),
     gone: (id) => recaller?.onGone(id),
@@ -75,7 +82,13 @@ export async function openDaemon(config: Config, fds: KeeperFds, log: Log, onKee
     timeoutS: config.recall.timeoutS,
     log,
   });
-  return { config, log, startedAt: new Date(), groupFd: fds.group, guard: fds.guard, catalog, library, drives, filesystems, keeper, recaller, jobs };
+  return { config, log, startedAt: new Date(), groupFd: fds.group, guard: fds.guard, catalog, library, drives, filesystems, keeper, recaller, jobs, overflows: () => overflows };
+}
+
+function recordOverflow({ count, fresh, lastAt }: Overflows, catalog: Catalog, log: Log): void {
+  const incident = { fresh, count, at: lastAt.toISOString() };
+  log.error(incident, 'the kernel lost events: programs may have read zeros from stubs');
+  catalog.logEvent('queue-overflow', null, incident).catch((error: unknown) => log.error({ error }, 'an incident was not recorded'));
 }
 
 /** A daemon never makes a catalogue: what it would write into a new one is missing from the old one. */

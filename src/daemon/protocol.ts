@@ -154,7 +154,8 @@ export interface JobLine {
 /** What `status` answers. */
 export interface Status {
   readonly daemon: { readonly pid: number; readonly startedAt: WireTime; readonly version: string };
-  readonly keeper: { readonly pid: number | null };
+  /** `overflow`: the kernel lost events; null or absent: never. */
+  readonly keeper: { readonly pid: number | null; readonly overflow?: { readonly count: number; readonly at: WireTime } | null };
   readonly filesystems: readonly {
     readonly path: string;
     readonly type: string;

@@ -5,7 +5,8 @@ import type { Daemon } from './daemon.ts';
 
 export interface Status {
   readonly daemon: { readonly pid: number; readonly startedAt: string; readonly version: string };
-  readonly keeper: { readonly pid: number };
+  /** `overflow`: when and how often the kernel lost events, and so may have let readers of stubs through; null: never. */
+  readonly keeper: { readonly pid: number; readonly overflow: { readonly count: number; readonly at: string } | null };
   readonly filesystems: readonly ({
     readonly path: string;
     readonly type: string;
@@ -17,10 +18,11 @@ export interface Status {
   readonly volumes: readonly object[];
 }
 
-export async function statusOf({ catalog, drives, filesystems, guard, recaller, startedAt }: Daemon): Promise<Status> {
+export async function statusOf({ catalog, drives, filesystems, guard, overflows, recaller, startedAt }: Daemon): Promise<Status> {
+  const lost = overflows();
   return {
     daemon: { pid: process.pid, startedAt: startedAt.toISOString(), version },
-    keeper: { pid: process.ppid },
+    keeper: { pid: process.ppid, overflow: lost === null ? null : { count: lost.count, at: lost.lastAt.toISOString() } },
     filesystems: await Promise.all(
       filesystems.map(async ({ id, path, type }) => {
         const counts = await catalog.countStates(id);

@@ -21,12 +21,22 @@ export interface StubEvent {
   readonly exe: string;
 }
 
+/** The kernel's queue of events overflowed: it let readers through whom nobody was asked about. */
+export interface Overflows {
+  /** Since the keeper's group exists. */
+  readonly count: number;
+  /** Of them, those that no daemon was told of before. */
+  readonly fresh: number;
+  readonly lastAt: Date;
+}
+
 export interface KeeperEvents {
   stub(event: StubEvent): void;
   /** An event came without its fd: its reader is to try again. */
   unusable(id: number): void;
   /** The waiter of this event died; the event is answered already. */
   gone(id: number): void;
+  overflow(overflows: Overflows): void;
   /** The keeper's end closed: it died. */
   closed(): void;
 }
@@ -37,7 +47,7 @@ export interface Keeper {
   answer(ids: readonly number[], error: DenialErrno | null): void;
 }
 
-const fromKeeper = { event: 1, gone: 2 } as const;
+const fromKeeper = { event: 1, gone: 2, overflow: 3 } as const;
 const toKeeper = { answer: 16, ready: 17, stopped: 18 } as const;
 const idsPerMessage = 4096;
 
@@ -89,6 +99,10 @@ function dispatch(data: Buffer, fds: readonly number[], events: KeeperEvents): v
   const type = data.readUInt8(0);
   if (type === fromKeeper.gone) {
     events.gone(Number(data.readBigUInt64LE(8)));
+    return;
+  }
+  if (type === fromKeeper.overflow) {
+    events.overflow({ count: Number(data.readBigUInt64LE(8)), fresh: data.readUInt32LE(4), lastAt: new Date(Number(data.readBigInt64LE(16))) });
     return;
   }
   if (type !== fromKeeper.event) return;
