@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
@@ -12,6 +12,9 @@ import { until } from '../../fixtures/until.ts';
 
 const realTest = kernelTest(test);
 const closer = fileURLToPath(new URL('../../fixtures/closer.py', import.meta.url));
+
+/** True when all its threads stand still. */
+const isStopped = (pid: number): boolean => readdirSync(`/proc/${pid}/task`).every((thread) => /^State:\s+T/m.test(readFileSync(`/proc/${pid}/task/${thread}/status`, 'utf8')));
 
 realTest('an overflow of the event queue is an incident in the log, the status and the catalogue, and is recorded once', async (t) => {
   const queue = Number(readFileSync('/proc/sys/fs/fanotify/max_queued_events', 'utf8'));
@@ -32,6 +35,8 @@ realTest('an overflow of the event queue is an incident in the log, the status a
   const { keeper } = await hsm.status();
   process.kill(keeper.pid, 'SIGSTOP');
   try {
+    // Its last thread may go on reading for a while.
+    await until(() => isStopped(keeper.pid));
     user.stdin.write('\n');
     await until(() => words.includes('closed'), 120_000, 'that many closed files');
   } finally {
