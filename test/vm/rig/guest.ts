@@ -11,6 +11,8 @@ export interface GuestOptions {
   readonly script: string;
   /** Files (raw) or `driver=...` node descriptions that become /dev/vda, vdb, ... */
   readonly disks?: readonly string[];
+  /** Further arguments of QEMU. */
+  readonly devices?: readonly string[];
   readonly memoryMiB?: number;
   readonly cpus?: number;
   /** How long it may live, in ms. */
@@ -54,6 +56,7 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
       ...['-chardev', 'stdio,id=out,signal=off', '-device', 'virtio-serial-pci', '-device', 'virtserialport,chardev=out,name=hsm.out'],
       ...['-device', 'virtio-rng-pci'],
       ...(options.disks ?? []).flatMap(diskArguments),
+      ...(options.devices ?? []),
     ],
     { reject: false, timeout: options.limit, killSignal: 'SIGKILL', stdin: 'pipe', buffer: false },
   );

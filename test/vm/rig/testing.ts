@@ -16,9 +16,15 @@ const needed: Readonly<Record<string, string>> = {
   '/usr/bin/python3': 'python3',
 };
 
+/** What a tape library needs on top of that: tgtd here, mtx in the guest, which sees this machine's programs. */
+const tapeTools: Readonly<Record<string, string>> = { '/usr/sbin/tgtd': 'tgt', '/usr/lib/x86_64-linux-gnu/qemu/block-iscsi.so': 'qemu-block-extra', '/usr/sbin/mtx': 'mtx' };
+
+/** As `guestTest`, for guests with tape drives. */
+export const tapeGuestTest = (test: TestFn): ReturnType<typeof guestTest> => guestTest(test, { ...needed, ...tapeTools });
+
 /** `test` where guests can run; elsewhere the tests are skipped, and the reason is printed. */
-export function guestTest(test: TestFn): (title: string, body: (t: ExecutionContext) => Promise<void>) => void {
-  const missing = Object.entries(needed).filter(([path]) => !isExecutable(path)).map(([, name]) => name);
+export function guestTest(test: TestFn, tools = needed): (title: string, body: (t: ExecutionContext) => Promise<void>) => void {
+  const missing = Object.entries(tools).filter(([path]) => !isExecutable(path)).map(([, name]) => name);
   if (missing.length === 0) return (title, body) => test(title, body);
   return (title) => test.skip(`${title} (skipped: apt-get install ${missing.join(' ')})`, () => undefined);
 }
