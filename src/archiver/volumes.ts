@@ -91,10 +91,13 @@ export class Volumes {
     this.#known.set(medium, at);
   }
 
-  /** A blank volume, or one that an operator has made scratch: all but another cartridge's label may be overwritten. */
+  /** A blank volume, or one that an operator has made scratch: what hsm did not write, or wrote on another cartridge, is not overwritten. */
   async #label(medium: Medium, row: VolumeRow, pool: string): Promise<VolumeRow> {
     const found = await readVolumeLabel(medium);
-    if (found !== null && found !== 'blank') {
+    if (found === null) {
+      throw new HsmError('WRONG_VOLUME', `${row.barcode} holds data that hsm did not write: 'hsm tape format --force ${row.barcode}' destroys it`, { retry: 'other-copy' });
+    }
+    if (found !== 'blank') {
       await checkVolumeLabel(medium);
       await this.#refuseUnknown(medium, row.barcode, firstContainerAddress);
     }

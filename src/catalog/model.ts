@@ -17,7 +17,7 @@ export const volumeMoves = {
   writable: ['scratch', 'full', 'readonly', 'suspect', 'failed', 'exported'],
   full: ['scratch', 'readonly', 'suspect', 'failed', 'exported'],
   readonly: ['scratch', 'writable', 'full', 'suspect', 'failed', 'exported'],
-  suspect: ['writable', 'full', 'readonly', 'failed', 'exported'],
+  suspect: ['scratch', 'writable', 'full', 'readonly', 'failed', 'exported'],
   failed: ['suspect', 'exported'],
   exported: ['scratch', 'writable', 'full', 'readonly', 'suspect', 'failed'],
 } as const satisfies Record<string, readonly string[]>;

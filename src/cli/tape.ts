@@ -37,6 +37,20 @@ export function define(command: Command): void {
     .option('--capacity <size>', 'capacity of each (default: as the newest that is there)', size)
     .addHelpText('after', examples('hsm tape add --count 5', 'hsm tape add --pool second --capacity 1T ARC101L8 ARC102L8'))
     .action(action((context, barcodes: string[], options: AddOptions) => addVolumes(context, barcodes, options)));
+  command
+    .command('format')
+    .description('write a fresh label on a volume without objects, and make it scratch')
+    .argument('<barcode>', 'the volume')
+    .option('--force', "also where the tape bears another volume's label or data that hsm did not write")
+    .addHelpText('after', examples('hsm tape format ARC101L8', 'hsm tape format --force ARC101L8'))
+    .action(action((context, barcode: string, options: { readonly force?: true }) => formatVolume(context, barcode, options.force === true)));
+}
+
+async function formatVolume(context: Context, barcode: string, force: boolean): Promise<ExitCode> {
+  await withClient(context.config().socket, (client) => client.call('tapeFormat', { barcode, force }));
+  if (context.json) context.out.json({ barcode, state: 'scratch' });
+  else if (!context.quiet) context.out.line(`${barcode} is scratch`);
+  return exitCodes.done;
 }
 
 const objectColumns: readonly Column<ObjectLine>[] = [

@@ -8,7 +8,7 @@ import { managedPath, pathKeys, type ManagedPath } from './managed-paths.ts';
 import { runRecallJob } from './recall-job.ts';
 import type { Call, Handlers } from './server.ts';
 import { statusOf } from './status.ts';
-import { addTapes, elements, locatedVolumes } from './tapes.ts';
+import { addTapes, elements, formatTape, locatedVolumes } from './tapes.ts';
 import { flag, integer, optionalText, parseArchive, text, wirePaths, type Params } from './params.ts';
 
 export function handlersOf(daemon: Daemon): Handlers {
@@ -52,6 +52,12 @@ export function handlersOf(daemon: Daemon): Handlers {
     tapes: async (_params, call) => sendAll(call, await locatedVolumes(daemon)),
     tape: (params, call) => sendTape(daemon, text(params, 'barcode'), call),
     tapeAdd: async (params, call) => sendAll(call, await addTapes(daemon, params)),
+    tapeFormat: async (params, call) => {
+      const barcode = text(params, 'barcode');
+      await formatTape(daemon, barcode, flag(params, 'force'));
+      await catalog.logEvent('tape-format', call.peer.uid, { barcode, force: flag(params, 'force') });
+      return {};
+    },
     inventory: async (params, call) => sendAll(call, await elements(daemon, flag(params, 'rescan'))),
     drives: async (_params, call) => sendAll(call, drives.states),
     setDrive: async (params, call) => {

@@ -213,6 +213,7 @@ export const access = {
   tapes: 'operators', // -> VolumeLine rows
   tape: 'operators', // {barcode} -> rows: a VolumeLine, then its ObjectLines
   tapeAdd: 'operators', // {barcodes, count, pool, capacity} -> VolumeLine rows of what was added
+  tapeFormat: 'operators', // {barcode, force}
   inventory: 'operators', // {rescan} -> ElementLine rows
   drives: 'operators', // -> DriveLine rows
   setDrive: 'operators', // {name, admin, reason}

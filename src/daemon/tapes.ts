@@ -1,6 +1,8 @@
 /** The volumes: what the catalogue knows of them and where the library has them, and new ones. */
 import type { VolumeUsage } from '../catalog/model.ts';
-import { HsmError } from '../errors.ts';
+import { errorCode, HsmError, refusal } from '../errors.ts';
+import { firstContainerAddress, labelVolume, readVolumeLabel } from '../media/containers.ts';
+import type { Medium } from '../media/medium.ts';
 import type { Daemon } from './daemon.ts';
 import type { ElementLine } from './protocol.ts';
 import { integer, optionalText, textList, type Params } from './params.ts';
@@ -43,6 +45,35 @@ export async function addTapes({ catalog, library, config }: Pick<Daemon, 'catal
   const names = new Set(added.map(({ barcode }) => barcode));
   return (await locatedVolumes({ catalog, library })).filter(({ barcode }) => names.has(barcode));
 }
+
+/**
+ * Writes a fresh label, which makes all data behind it unreachable, and makes the volume scratch. Refused while the catalogue has objects
+ * on it; where the label is another volume's, or the data is not hsm's, `force` must say that this is meant.
+ */
+export async function formatTape({ catalog, drives }: Pick<Daemon, 'catalog' | 'drives'>, barcode: string, force: boolean): Promise<void> {
+  const volume = (await catalog.volumeUsage()).find((each) => each.barcode === barcode);
+  if (volume === undefined) throw new HsmError('NO_VOLUME', `volume ${barcode} is not in the catalogue: add it with 'hsm tape add'`);
+  if (volume.objects > 0) throw refusal(`volume ${barcode} holds ${volume.objects} objects: it is not formatted`);
+  await drives.withVolume(barcode, 'write', 'bulk', async (medium) => {
+    // Nobody else writes to a volume that we hold, so what the catalogue says now stays true.
+    const [object] = await catalog.objectsOnVolume(barcode, null, 1);
+    if (object !== undefined) throw refusal(`volume ${barcode} holds objects: it is not formatted`);
+    const label = await labelOf(medium);
+    if (!force && label !== 'blank' && label !== barcode) {
+      const found = label === null ? 'data that hsm did not write' : `the label of ${label}`;
+      throw refusal(`${barcode} bears ${found}: --force destroys it`);
+    }
+    await labelVolume(medium);
+    await catalog.setVolume(barcode, { state: 'scratch', reason: null, endBlock: firstContainerAddress, used: (await medium.capacity()).used });
+  });
+}
+
+/** A tape whose beginning cannot be read has no label that anybody could respect. */
+const labelOf = (medium: Medium): Promise<string | null> =>
+  readVolumeLabel(medium).catch((error: unknown) => {
+    if (errorCode(error) === 'EIO') return null;
+    throw error;
+  });
 
 const isCleaning = (barcode: string): boolean => barcode.startsWith('CLN');
 

@@ -54,7 +54,7 @@ test('every command has help with examples, on stdout', async (t) => {
     if (!['tape', 'drive', 'library'].includes(name)) t.true(stdout.includes('Examples:'), name);
     t.true(stdout.includes('--config <file>'), name);
   }
-  for (const args of [['tape', 'ls'], ['tape', 'show'], ['tape', 'add'], ['drive', 'ls'], ['drive', 'up'], ['drive', 'down'], ['library', 'inventory']]) {
+  for (const args of [['tape', 'ls'], ['tape', 'show'], ['tape', 'add'], ['tape', 'format'], ['drive', 'ls'], ['drive', 'up'], ['drive', 'down'], ['library', 'inventory']]) {
     t.true((await hsm([...args, '--help'])).stdout.includes('Examples:'), args.join(' '));
   }
 });
@@ -82,7 +82,7 @@ test('HSM_CONFIG names the config and --config overrides it', async (t) => {
 
 test('every command that needs the daemon exits 4 without one and says how to start it', async (t) => {
   const config = writeConfig(temporaryFolder(t));
-  const all = [['status'], ['queue'], ['jobs'], ['cancel', 'r1'], ['tape', 'ls'], ['tape', 'show', 'A'], ['tape', 'add'], ['drive', 'ls'], ['drive', 'up', 'drive0'], ['library', 'inventory'], ['verify'], ['archive', '--older-than', '4y', '/'], ['release', '/'], ['recall', '/']];
+  const all = [['status'], ['queue'], ['jobs'], ['cancel', 'r1'], ['tape', 'ls'], ['tape', 'show', 'A'], ['tape', 'add'], ['tape', 'format', 'A'], ['drive', 'ls'], ['drive', 'up', 'drive0'], ['library', 'inventory'], ['verify'], ['archive', '--older-than', '4y', '/'], ['release', '/'], ['recall', '/']];
   for (const args of all) {
     const { exitCode, stdout, stderr } = await hsm([...args, '--config', config]);
     t.is(exitCode, 4, args.join(' '));

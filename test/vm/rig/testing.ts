@@ -1,10 +1,10 @@
 /** Tests that run scripts of `test/vm/guest/` in a guest. */
-import { accessSync, constants } from 'node:fs';
+import { existsSync } from 'node:fs';
 import type { ExecutionContext, TestFn } from 'ava';
 import { projectRoot } from '../../../src/native/index.ts';
 import { startGuest, type Ended, type GuestOptions } from './guest.ts';
 
-/** Commands and the Debian packages that have them. */
+/** Files and the Debian packages that have them. */
 const needed: Readonly<Record<string, string>> = {
   '/usr/bin/qemu-system-x86_64': 'qemu-system-x86',
   '/bin/busybox': 'busybox-static',
@@ -24,7 +24,7 @@ export const tapeGuestTest = (test: TestFn): ReturnType<typeof guestTest> => gue
 
 /** `test` where guests can run; elsewhere the tests are skipped, and the reason is printed. */
 export function guestTest(test: TestFn, tools = needed): (title: string, body: (t: ExecutionContext) => Promise<void>) => void {
-  const missing = Object.entries(tools).filter(([path]) => !isExecutable(path)).map(([, name]) => name);
+  const missing = Object.entries(tools).filter(([path]) => !existsSync(path)).map(([, name]) => name);
   if (missing.length === 0) return (title, body) => test(title, body);
   return (title) => test.skip(`${title} (skipped: apt-get install ${missing.join(' ')})`, () => undefined);
 }
@@ -66,13 +66,4 @@ async function once(t: ExecutionContext, options: GuestOptions): Promise<Ended> 
   const guest = await startGuest(options);
   t.teardown(guest.cutPower);
   return guest.ended;
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
