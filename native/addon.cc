@@ -9,6 +9,7 @@
 #include "fdchannel.h"
 #include "handle.h"
 #include "lease.h"
+#include "link.h"
 #include "memory.h"
 #include "mount.h"
 #include "packer.h"
@@ -29,6 +30,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   hsm::InitStatx(env, exports);
   hsm::InitHandle(env, exports);
   hsm::InitLease(env, exports);
+  hsm::InitLink(env, exports);
   hsm::InitFallocate(env, exports);
   hsm::InitFdchannel(env, exports);
   hsm::InitMount(env, exports);

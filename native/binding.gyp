@@ -19,6 +19,7 @@
         "statx.cc",
         "handle.cc",
         "lease.cc",
+        "link.cc",
         "fallocate.cc",
         "fdchannel.cc",
         "mount.cc",

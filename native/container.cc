@@ -213,6 +213,8 @@ void Container::AppendIndex() {
   AppendName(last, "format", "hsm-index-end");
   AppendNumber(last, "offset", offset_);
   AppendNumber(last, "members", index_.Lines());
+  if (!filesystem_.empty())
+    AppendName(last, "filesystem", filesystem_);
   index_.Line(std::move(last));
 
   Sha256 hash;

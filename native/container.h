@@ -61,8 +61,9 @@ private:
 
 class Container {
 public:
-  Container(BlockSink& sink, size_t blockSize, int64_t createdNs)
-      : sink_(sink), blockSize_(blockSize), createdNs_(createdNs) {}
+  // `filesystem`: UUID of the one that the files are from, empty where it is not to be said.
+  Container(BlockSink& sink, size_t blockSize, int64_t createdNs, std::string_view filesystem)
+      : sink_(sink), blockSize_(blockSize), createdNs_(createdNs), filesystem_(filesystem) {}
 
   uint64_t Offset() const { return offset_; }
   // A place for the next bytes, at least one; Advance() takes it. Waits for a free block; throws Aborted.
@@ -90,6 +91,7 @@ private:
   BlockSink& sink_;
   const size_t blockSize_;
   const int64_t createdNs_;
+  const std::string filesystem_;
   uint8_t* block_ = nullptr;
   size_t used_ = 0;
   uint64_t offset_ = 0;

@@ -64,6 +64,10 @@ PackerSettings SettingsOf(Napi::Env env, const Napi::Object& options) {
   if (options.Get("threads").IsNumber())
     settings.threads = options.Get("threads").ToNumber().Uint32Value();
   const Napi::Value prefix = options.Get("objectPrefix");
+  if (const Napi::Value filesystem = options.Get("filesystem"); filesystem.IsString())
+    settings.filesystem = filesystem.As<Napi::String>().Utf8Value();
+  if (settings.filesystem.size() > 64)
+    throw Napi::RangeError::New(env, "filesystem must be at most 64 bytes");
   if (settings.blockSize < 4096 || settings.blockSize % 4096 != 0 || settings.blockSize > 8 << 20)
     throw Napi::RangeError::New(env, "blockSize must be a multiple of 4096, at most 8 MiB");
   if (settings.threads < 1 || settings.threads > 16)

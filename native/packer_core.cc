@@ -309,7 +309,7 @@ void PackerCore::AssembleLoop() {
 }
 
 void PackerCore::AssembleContainer() {
-  Container container(*this, settings_.blockSize, createdNs_);
+  Container container(*this, settings_.blockSize, createdNs_, settings_.filesystem);
   links_.clear();
   hash_->Reset();
   try {

@@ -43,6 +43,8 @@ struct PackerSettings {
   size_t blockSize = 1 << 20;
   unsigned threads = 2;
   std::array<uint8_t, 8> objectPrefix{};
+  // UUID, for the index; at most 64 bytes.
+  std::string filesystem;
 };
 
 struct ReadyBlock {

@@ -46,7 +46,7 @@ const isBelow = (path: string, folder: string): boolean => folder === '/' || pat
 /** What names a filesystem across mounts: its UUID as blkid tells it, else the statfs id. */
 export function filesystemId(mount: Mount): string {
   try {
-    const uuid = execFileSync('blkid', ['-o', 'value', '-s', 'UUID', mount.source], { encoding: 'utf8', timeout: 10_000, stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+    const uuid = execFileSync('blkid', ['-c', '/dev/null', '-o', 'value', '-s', 'UUID', mount.source], { encoding: 'utf8', timeout: 10_000, stdio: ['ignore', 'pipe', 'ignore'] }).trim();
     if (uuid !== '') return uuid;
   } catch {
     // No blkid, or no device: an id that is good enough while the device keeps its name.

@@ -122,7 +122,7 @@ class ArchiveRun {
 
   async run(): Promise<Summary> {
     const { config, filesystem, native } = this.#context;
-    const packer = new native.Packer({ mountFd: filesystem.mountFd, blockSize: tapeBlockSize, objectPrefix: objectPrefix(this.#context.clock.now()) });
+    const packer = new native.Packer({ mountFd: filesystem.mountFd, blockSize: tapeBlockSize, objectPrefix: objectPrefix(this.#context.clock.now()), filesystem: filesystem.row.uuid });
     const folder = await mkdtemp(join(config.state, 'archive-'));
     const totals = setTimeout(() => {
       this.#counting = this.#findTotals();

@@ -1,4 +1,5 @@
 /** The catalogue: everything hsm knows about files, objects, volumes and jobs, in one durable SQLite file. */
+import { Adoption } from './adoption.ts';
 import { Archive } from './archive.ts';
 import { Containers } from './containers.ts';
 import { Counts } from './counts.ts';
@@ -65,6 +66,7 @@ function assemble(db: Database, path: string, options: CatalogOptions): Catalog 
   const containers = new Containers(db, volumes, usage, now);
   const files = new Files(db, { directories, counts, usage, old });
   const archive = new Archive(db, { directories, containers, counts, usage, old });
+  const adoption = new Adoption(db, { directories, counts, usage, old });
   const objects = new Objects(db, directories);
   const jobs = new Jobs(db, now);
   const requests = new RecallRequests(db, now);
@@ -87,6 +89,7 @@ function assemble(db: Database, path: string, options: CatalogOptions): Catalog 
     markVerified: (ids) => write(() => containers.markVerified(ids)),
 
     addArchived: (ids, members) => writer.writeSlices(members.count, sliceRows, (from, to) => archive.add(ids, members, from, to)),
+    adoptStubs: (filesystem, stubs) => writer.writeSlices(stubs.length, sliceRows, (from, to) => adoption.adopt(filesystem, stubs.slice(from, to))),
     filesByInode: (filesystem, inos) => reader.readSlices(inos, (slice) => files.getMany(filesystem, slice)),
     object: (id) => read(() => objects.get(id)),
     objects: (ids) =>
@@ -114,6 +117,7 @@ function assemble(db: Database, path: string, options: CatalogOptions): Catalog 
     dump: async (target) => {
       await maintain({ kind: 'dump', path, target });
     },
+    supersededFiles: async (filesystem) => (await maintain({ kind: 'superseded', path, filesystem })).map(Number),
     check: () => maintain({ kind: 'check', path }),
     close: async () => {
       if (!db.open) return;

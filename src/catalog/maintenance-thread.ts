@@ -4,16 +4,18 @@ import { dirname } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { errorCode, HsmError } from '../errors.ts';
 import { check } from './check.ts';
-import { connect } from './database.ts';
+import { connect, type Database } from './database.ts';
 import type { Answer, Task } from './maintenance.ts';
 import { sqliteError } from './sqlite-error.ts';
+import { superseded } from './superseded.ts';
 
 const task = workerData as Task;
 parentPort?.postMessage(answer());
 
 function answer(): Answer {
   try {
-    if (task.kind === 'check') return { lines: checkAll(task.path) };
+    if (task.kind === 'check') return { lines: reading(task.path, check) };
+    if (task.kind === 'superseded') return { lines: reading(task.path, (db) => superseded(db, task.filesystem).map(String)) };
     dump(task.path, task.target);
     return { lines: [] };
   } catch (error) {
@@ -22,10 +24,10 @@ function answer(): Answer {
   }
 }
 
-function checkAll(path: string): string[] {
+function reading<T>(path: string, use: (db: Database) => T): T {
   const db = connect(path, { readonly: true });
   try {
-    return check(db);
+    return use(db);
   } finally {
     db.close();
   }

@@ -3,12 +3,15 @@ import { existsSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { HsmError } from '../errors.ts';
 
-export type Task = { readonly kind: 'dump'; readonly path: string; readonly target: string } | { readonly kind: 'check'; readonly path: string };
+export type Task =
+  | { readonly kind: 'dump'; readonly path: string; readonly target: string }
+  | { readonly kind: 'check'; readonly path: string }
+  | { readonly kind: 'superseded'; readonly path: string; readonly filesystem: number };
 
-/** What the thread answers: the lines of a check, or an error taken apart, for classes do not cross threads. */
+/** What the thread answers: the lines of a check, inodes as text, or an error taken apart, for classes do not cross threads. */
 export type Answer = { readonly lines: string[] } | { readonly error: { readonly code: string; readonly message: string } };
 
-/** Runs one task to its end; resolves with the lines of a check (none for a dump). */
+/** Runs one task to its end; resolves with the lines of a check, or inodes as text (none for a dump). */
 export async function maintain(task: Task): Promise<string[]> {
   const answer = await runInThread(task);
   if ('lines' in answer) return answer.lines;

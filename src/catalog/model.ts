@@ -149,7 +149,7 @@ export interface ArchivedMembers {
   readonly length: Float64Array;
 }
 
-export type JobKind = 'archive' | 'release' | 'recall' | 'verify';
+export type JobKind = 'archive' | 'release' | 'recall' | 'verify' | 'restore';
 
 export interface JobRow {
   readonly id: number;
@@ -205,6 +205,16 @@ export interface NewFileState {
   readonly ctimeNs?: bigint;
 }
 
+/** A stub that was made from an object, on an inode that the catalogue does not know yet. */
+export interface NewStub {
+  readonly object: Buffer;
+  readonly ino: number;
+  readonly handleHash: number;
+  readonly ctimeNs: bigint;
+  /** Relative to the filesystem's root. */
+  readonly path: Buffer;
+}
+
 /**
  * All of the catalogue, durable (`synchronous=FULL`) when a promise resolves. Each consumer declares the narrow part
  * it needs as `Pick<Catalog, ...>`. Bulk methods work in slices of a few thousand rows, each its own transaction,
@@ -231,6 +241,8 @@ export interface Catalog {
   // archive
   /** Files, objects and one copy per container, in slices; every file of it becomes 'archived'. An older object of the same inode stays as an old version without a file. */
   addArchived(containers: readonly number[], members: ArchivedMembers): Promise<void>;
+  /** Stubs that were made again on another filesystem: their objects are these files' present versions from now on, and no others'. */
+  adoptStubs(filesystem: number, stubs: readonly NewStub[]): Promise<void>;
   filesByInode(filesystem: number, inos: readonly number[]): Promise<(FileRow | undefined)[]>;
   object(id: Buffer): Promise<ObjectRow | undefined>;
   objects(ids: readonly Buffer[]): Promise<(ObjectRow | undefined)[]>;
@@ -258,6 +270,8 @@ export interface Catalog {
 
   /** A consistent copy of the whole database into a new file (VACUUM INTO). */
   dump(path: string): Promise<void>;
+  /** Inodes whose name a newer file has. */
+  supersededFiles(filesystem: number): Promise<number[]>;
   /** integrity_check and foreign_key_check; empty when all is well. */
   check(): Promise<string[]>;
   close(): Promise<void>;

@@ -145,4 +145,21 @@ export const migrations: readonly string[] = [
     data TEXT NOT NULL
   ) STRICT;
   `,
+  // Another kind of job: a CHECK can be changed only with its table.
+  `
+  CREATE TABLE jobs_anew (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL CHECK (kind IN ('archive', 'release', 'recall', 'verify', 'restore')),
+    state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'done', 'failed', 'cancelled')),
+    uid INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    started_at INTEGER,
+    ended_at INTEGER,
+    spec TEXT NOT NULL,
+    summary TEXT
+  ) STRICT;
+  INSERT INTO jobs_anew SELECT * FROM jobs;
+  DROP TABLE jobs;
+  ALTER TABLE jobs_anew RENAME TO jobs;
+  `,
 ];

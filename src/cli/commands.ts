@@ -25,6 +25,7 @@ export const commands: readonly CommandEntry[] = [
   { name: 'library', summary: 'list what sits in slots and drives', load: () => import('./library.ts') },
   { name: 'verify', summary: 'read tapes and check every hash', load: () => import('./verify.ts') },
   { name: 'rebuild', summary: 'make a new catalogue from cartridges or stubs', load: () => import('./rebuild.ts') },
+  { name: 'restore-tree', summary: 'make the files of a lost filesystem again, as stubs', load: () => import('./restore-tree.ts') },
   { name: 'doctor', summary: 'check kernel, filesystems, library and config, and say what to do', load: () => import('./doctor.ts') },
   { name: 'demo', summary: 'show it all on a filesystem of its own, then clean up', load: () => import('./demo.ts') },
   { name: 'completion', summary: 'print a shell completion script', load: () => import('./completion.ts') },

@@ -9,6 +9,7 @@ import { openLibrary, type CartridgeLibrary } from '../library/open-library.ts';
 import { KeeperClient, type KeeperEvents, type Overflows } from '../recall/keeper-client.ts';
 import { Recaller, type Log } from '../recall/recaller.ts';
 import type { ManagedFilesystem } from '../recall/restorer.ts';
+import { filesystemAt } from './filesystem-at.ts';
 import { InodeLocks } from './inode-locks.ts';
 import { Jobs } from './jobs.ts';
 
@@ -98,13 +99,14 @@ function existing(path: string, config: Config): string {
 }
 
 async function matchFilesystems(config: Config, catalog: Catalog, fds: KeeperFds): Promise<DaemonFilesystem[]> {
-  const rows = await catalog.filesystems();
-  return config.filesystems.map((path, index) => {
-    const row = rows.find((each) => each.path === path);
+  const matched: DaemonFilesystem[] = [];
+  for (const [index, path] of config.filesystems.entries()) {
+    const row = await filesystemAt(catalog, path);
     const mountFd = fds.mounts[index];
     if (row === undefined || mountFd === undefined) {
       throw new HsmError('CONFIG', `${path} is not in the catalogue: run 'hsm init' for it`, { exit: 2, path });
     }
-    return { id: row.id, path, type: row.type, mountFd, locks: new InodeLocks() };
-  });
+    matched.push({ id: row.id, path, type: row.type, mountFd, locks: new InodeLocks() });
+  }
+  return matched;
 }

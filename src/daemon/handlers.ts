@@ -6,6 +6,7 @@ import type { Daemon } from './daemon.ts';
 import { fileInfos } from './file-info.ts';
 import { managedPath, pathKeys, type ManagedPath } from './managed-paths.ts';
 import { runRecallJob } from './recall-job.ts';
+import { lostFilesystems, lostLine, parseRestore, runRestoreJob } from './restore-job.ts';
 import type { Call, Handlers } from './server.ts';
 import { statusOf } from './status.ts';
 import { addTapes, elements, formatTape, locatedVolumes } from './tapes.ts';
@@ -35,6 +36,11 @@ export function handlersOf(daemon: Daemon): Handlers {
       const paths = params['paths'] === undefined ? [] : resolve(params);
       return jobs.run('verify', spec(params), call, (run) => runVerifyJob(daemon, tape, paths, run));
     },
+    restoreTree: async (params, call) => {
+      const wanted = parseRestore(daemon, params);
+      return jobs.run('restore', spec(params), call, (run) => runRestoreJob(daemon, wanted, run));
+    },
+    lostFilesystems: async (_params, call) => sendAll(call, (await lostFilesystems(daemon)).map(lostLine)),
     files: async (params) => {
       const path = text(params, 'filesystemPath');
       const filesystem = filesystems.find((each) => each.path === path);

@@ -57,7 +57,7 @@ export interface Summary {
 export interface FileRowLine {
   readonly path: string;
   readonly pathBase64?: string;
-  readonly result: 'archived' | 'released' | 'recalled' | 'skipped' | 'failed';
+  readonly result: 'archived' | 'released' | 'recalled' | 'restored' | 'incomplete' | 'skipped' | 'failed';
   /** Why it was skipped or failed: a key of `Summary.skipped`, or a sentence for a person. */
   readonly reason?: string;
   readonly size?: number;
@@ -178,6 +178,15 @@ export interface DamageLine {
   readonly reason: string;
 }
 
+/** A row of `lostFilesystems`. */
+export interface LostFilesystemLine {
+  readonly uuid: string;
+  /** Where it was mounted, and its UUID where another one is mounted there now. */
+  readonly path: string;
+  readonly type: string;
+  readonly files: number;
+}
+
 /** `path`s are absolute; those that are not UTF-8 travel as `{base64}`. */
 export type WirePath = string | { readonly base64: string };
 
@@ -205,6 +214,8 @@ export const access = {
   archive: 'operators', // ArchiveParams -> FileRowLine rows, progress, Summary
   release: 'operators', // PathsParams -> FileRowLine rows, progress, Summary
   recall: 'operators', // PathsParams -> FileRowLine rows, progress, Summary
+  restoreTree: 'operators', // {from?, into?, paths?, verbose} -> FileRowLine rows, progress, RestoreTreeSummary
+  lostFilesystems: 'operators', // -> LostFilesystemLine rows
   files: 'everyone', // {filesystemPath, inos: number[]} -> result: per ino null | FileInfo
   status: 'everyone', // -> Status
   queue: 'everyone', // -> QueueLine rows

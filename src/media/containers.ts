@@ -156,11 +156,26 @@ export async function walkMembers(medium: Reader, start: BlockAddress): Promise<
   return entries;
 }
 
-/** Calls `found` with every member's header, its raw bytes included, from `offset` on; the index is passed over. Resolves false where the walk lost its way. */
-export async function walkHeaders(medium: Reader, start: BlockAddress, offset: number, found: (member: Member, header: Buffer) => void): Promise<boolean> {
+/**
+ * Calls `found` with every member's header, its raw bytes included, from `offset` on, and waits for `between` after each block; the index is
+ * a member too. Resolves false where the walk lost its way, or the container ended before its archive.
+ */
+export async function walkHeaders(
+  medium: Reader,
+  start: BlockAddress,
+  offset: number,
+  found: (member: Member, header: Buffer) => void,
+  between: () => Promise<void> = async () => undefined,
+): Promise<boolean> {
   const walk = new MemberWalk(offset, found);
-  await feedWalk(medium, start, walk);
-  return walk.state !== 'lost';
+  await readContainer(medium, start, {
+    needs: () => (walk.state === 'walking' ? walk.position : -1),
+    take: async (at, data) => {
+      walk.feed(at, data);
+      await between();
+    },
+  });
+  return walk.state === 'end';
 }
 
 /** The member whose header begins at `offset`; null where there is none. */

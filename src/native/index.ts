@@ -122,6 +122,8 @@ export interface PackOptions {
   readonly threads?: number;
   /** First 8 bytes of every object id given out by this packer: UUIDv7-like, big-endian ms << 16 | random. */
   readonly objectPrefix: Buffer;
+  /** UUID of the filesystem that the files are from, for the end of the index; at most 64 bytes. */
+  readonly filesystem?: string;
 }
 
 /** Files to pack, in tape order. */
@@ -304,6 +306,12 @@ export interface Native {
   fileHandle(dirFd: number, path: Buffer | string): Buffer;
   openByHandle(mountFd: number, handle: Buffer, flags: number): number;
   handleHash(handle: Buffer): number;
+
+  // link.cc
+  /** open(2) O_TMPFILE | O_RDWR with mode 0 in a directory: a file that nobody can open by name, and that is gone with its fd unless it gets one. */
+  openUnnamed(dirFd: number): number;
+  /** linkat(2) AT_EMPTY_PATH: gives fd's inode a name; never replaces one (EEXIST). */
+  linkAs(fd: number, dirFd: number, name: Buffer | string): void;
 
   // lease.cc: fcntl(2) F_SETLEASE, F_GETLEASE; SIGIO is ignored process-wide at load.
   setLease(fd: number, type: 'read' | 'write' | 'none'): void;

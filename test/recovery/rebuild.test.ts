@@ -223,7 +223,8 @@ root('a cartridge of another installation with a label of its own is told by the
   cold(foreign, 'foreign/file');
   await foreign.catalog.setVolume('V00001L9', { state: 'exported' });
   await foreign.catalog.setVolume('V00002L9', { state: 'exported' });
-  await foreign.archive(ran);
+  const { filesystem } = foreign.context;
+  await foreign.archive(ran, { filesystem: { ...filesystem, row: { ...filesystem.row, uuid: '00000000-0000-4000-8000-000000000002' } } });
   await disaster(foreign);
   const site = await archiving(t, 'ext4', { pools: ['main'], cartridges: 2 });
   cold(site, 'own/file');

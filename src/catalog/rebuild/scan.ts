@@ -4,6 +4,7 @@ import type { Database } from '../database.ts';
 import type { Directories } from '../directories.ts';
 import { storedName, type StoredName } from '../names.ts';
 import { fileStateCodes } from '../states.ts';
+import { superseded } from '../superseded.ts';
 import type { Versions } from './versions.ts';
 
 /** A file whose record is its own. */
@@ -128,8 +129,12 @@ export class Scan {
     return gone.length;
   }
 
-  /** Files of a filesystem that is not there: what was under way on it is not any more. */
+  /** Files of a filesystem that is not there: what was under way on it is not any more, and of two files of one name the newer counts. */
   settleUnseen(filesystem: number): void {
+    for (const ino of superseded(this.#db, filesystem)) {
+      const row = this.#row.get(filesystem, ino);
+      if (row !== undefined) this.#versions.end(filesystem, row);
+    }
     this.#db.prepare(`UPDATE files SET state = ${stub} WHERE filesystem = ? AND state = ${fileStateCodes.recalling}`).run(filesystem);
     this.#db.prepare(`UPDATE files SET state = ${resident} WHERE filesystem = ? AND state = ${fileStateCodes.archiving}`).run(filesystem);
   }
