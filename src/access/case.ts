@@ -45,6 +45,8 @@ export interface AccessCase {
   readonly recalls?: boolean;
   /** An error is right, because of this. */
   readonly refused?: string;
+  /** The stub is opened through a read-only mount: with the config's `event_fd = "rdwr"` an error is right. */
+  readonly readOnlyView?: boolean;
   readonly users?: readonly User['name'][];
   readonly types?: readonly Filesystem[];
   /** Programs that the script runs beyond coreutils and util-linux. */

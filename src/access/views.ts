@@ -16,26 +16,27 @@ const snapshot = (options: string) => `btrfs subvolume snapshot ${options} "$SUB
 $AS "$ACCESS" read "$SUBVOLUME/$SNAPSHOT/$BELOW/file"`;
 
 const asRoot = { family: 'view', asRoot: true } as const;
+const readOnlyView = true;
 
 export const views: readonly AccessCase[] = [
   { name: 'bind mount', ...asRoot, script: `${bind}; $AS "$ACCESS" read "$OUT/view/file"` },
   { name: 'bind mount of the file', ...asRoot, script: ': > "$OUT/view"; mount --bind "$FILE" "$OUT/view"; $AS "$ACCESS" read "$OUT/view"' },
   { name: 'second mount of the device', ...asRoot, script: 'mkdir "$OUT/view"; mount "$DEVICE" "$OUT/view"; $AS "$ACCESS" read "$OUT/view/$WITHIN/file"' },
-  { name: 'read-only bind mount', ...asRoot, script: `${bind}; mount -o remount,bind,ro "$OUT/view"; $AS "$ACCESS" read "$OUT/view/file"` },
-  { name: 'read-only bind mount, mmap', ...asRoot, script: `${bind}; mount -o remount,bind,ro "$OUT/view"; $AS "$ACCESS" mmap-private "$OUT/view/file"` },
+  { name: 'read-only bind mount', ...asRoot, readOnlyView, script: `${bind}; mount -o remount,bind,ro "$OUT/view"; $AS "$ACCESS" read "$OUT/view/file"` },
+  { name: 'read-only bind mount, mmap', ...asRoot, readOnlyView, script: `${bind}; mount -o remount,bind,ro "$OUT/view"; $AS "$ACCESS" mmap-private "$OUT/view/file"` },
   { name: 'other mount namespace', ...asRoot, script: '$AS "$ACCESS" read "$FILE"' },
   { name: 'user namespace', family: 'view', script: 'unshare -Ur true || exit 77; unshare -Ur "$ACCESS" read "$FILE"' },
   { name: 'container', ...asRoot, script: `${newRoot}; unshare --pid --fork --ipc --uts --net chroot . $AS /access read /data/file` },
-  { name: 'container, read-only volume', ...asRoot, script: `${newRoot}; mount -o remount,bind,ro data; unshare --pid --fork --ipc --uts --net chroot . $AS /access read /data/file` },
+  { name: 'container, read-only volume', ...asRoot, readOnlyView, script: `${newRoot}; mount -o remount,bind,ro data; unshare --pid --fork --ipc --uts --net chroot . $AS /access read /data/file` },
   {
     name: 'rootless container',
     family: 'view',
     script: `unshare -Urm true || exit 77; unshare -Urm --pid --fork sh -ec 'mkdir "$OUT/root"; mount -t tmpfs tmpfs "$OUT/root"; mkdir "$OUT/root/data"; mount --rbind "$FOLDER" "$OUT/root/data"; "$ACCESS" read "$OUT/root/data/file"'`,
   },
-  { name: 'overlay lower', ...asRoot, script: `${overlay()}; $AS "$ACCESS" read merged/file` },
-  { name: 'overlay lower, mmap', ...asRoot, script: `${overlay()}; $AS "$ACCESS" mmap-shared merged/file` },
-  { name: 'overlay copy-up', ...asRoot, script: `${overlay()}; $AS "$ACCESS" append merged/file; head -c 70003 merged/file` },
-  { name: 'overlay copy-up of metadata', ...asRoot, script: `${overlay(',metacopy=on')}; $AS chmod 700 merged/file; $AS "$ACCESS" read merged/file` },
+  { name: 'overlay lower', ...asRoot, readOnlyView, script: `${overlay()}; $AS "$ACCESS" read merged/file` },
+  { name: 'overlay lower, mmap', ...asRoot, readOnlyView, script: `${overlay()}; $AS "$ACCESS" mmap-shared merged/file` },
+  { name: 'overlay copy-up', ...asRoot, readOnlyView, script: `${overlay()}; $AS "$ACCESS" append merged/file; head -c 70003 merged/file` },
+  { name: 'overlay copy-up of metadata', ...asRoot, readOnlyView, script: `${overlay(',metacopy=on')}; $AS chmod 700 merged/file; $AS "$ACCESS" read merged/file` },
   { name: 'loop device', ...asRoot, content: 'sectors', script: loop('--read-only') },
   { name: 'loop device, direct', ...asRoot, content: 'sectors', script: loop('--direct-io=on') },
   {

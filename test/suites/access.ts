@@ -15,7 +15,8 @@ interface Prepared {
   readonly trials: readonly Trial[];
 }
 
-export function accessSuite(type: Filesystem): void {
+/** `eventFd`: of the config; with `rdwr` whoever comes through a read-only view of the filesystem is refused. */
+export function accessSuite(type: Filesystem, { eventFd = 'auto' }: { readonly eventFd?: 'auto' | 'rdwr' } = {}): void {
   if (process.getuid?.() !== 0) {
     test.skip(`access paths on ${type} (skipped: needs root for loop mounts)`, () => undefined);
     return;
@@ -24,7 +25,7 @@ export function accessSuite(type: Filesystem): void {
   let prepared: Prepared | null = null;
   test.before(async (t) => {
     t.timeout(300_000);
-    prepared = await prepare(type, (step) => cleanUp.unshift(step));
+    prepared = await prepare(type, eventFd, (step) => cleanUp.unshift(step));
   });
   test.after.always(async () => {
     for (const step of cleanUp) await step();
@@ -32,12 +33,13 @@ export function accessSuite(type: Filesystem): void {
   for (const user of users) {
     for (const each of accessCases) {
       if (each.types?.includes(type) === false || each.users?.includes(user.name) === false) continue;
-      const promise = each.refused === undefined ? 'shows the bytes of the file' : 'ends with an error';
+      const expected = eventFd === 'rdwr' && each.readOnlyView === true ? { refused: 'the kernel cannot open it for writing' } : each;
+      const promise = expected.refused === undefined ? 'shows the bytes of the file' : 'ends with an error';
       test(`${each.family} ${each.name} of a stub by ${user.name} on ${type} ${promise}`, async (t) => {
         const trial = prepared?.trials.find((one) => one.case === each && one.user === user);
         if (trial === undefined) throw new Error('it has no files');
         const verdict = await runTrial(trial, limitMs);
-        t.true(isExpected(each, verdict), `${verdict.result}: ${verdict.reason ?? ''}`);
+        t.true(isExpected(expected, verdict), `${verdict.result}: ${verdict.reason ?? ''}`);
       });
     }
   }
@@ -47,11 +49,11 @@ export function accessSuite(type: Filesystem): void {
   });
 }
 
-async function prepare(type: Filesystem, later: (step: () => unknown) => void): Promise<Prepared> {
+async function prepare(type: Filesystem, eventFd: string, later: (step: () => unknown) => void): Promise<Prepared> {
   const elsewhere = mkdtempSync(join(tmpdir(), 'hsm-access-'));
   later(() => rmSync(elsewhere, { recursive: true, force: true }));
   chmodSync(elsewhere, 0o755);
-  const hsm = await managed({ teardown: later }, type, { sizeMiB: 1024 });
+  const hsm = await managed({ teardown: later }, type, { sizeMiB: 1024, recall: `event_fd = "${eventFd}"` });
   // The image's folder is private to root.
   chmodSync(join(hsm.mount, '..'), 0o755);
   chmodSync(hsm.mount, 0o755);
