@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -95,12 +96,25 @@ std::string Group::Open(int access) {
   // Linux 6.14 has both of the others, 6.1 the pidfd.
   for (const unsigned more : {FAN_REPORT_FD_ERROR | FAN_REPORT_PIDFD, FAN_REPORT_PIDFD + 0}) {
     fd_ = fanotify_init(kNeeded | more, flags);
-    if (fd_ >= 0)
+    if (fd_ >= 0) {
+      Probe();
       return "";
+    }
     if (errno == EPERM)
       return "fanotify_init: must be root";
   }
   return Failure("fanotify_init (needs Linux 6.1 with CONFIG_FANOTIFY_ACCESS_PERMISSIONS)");
+}
+
+void Group::Adopt(int fd) {
+  fd_ = fd;
+  Probe();
+}
+
+// A kernel that takes denials with an errno (Linux 6.14) looks for the event, which is not there.
+void Group::Probe() {
+  const fanotify_response answer{INT_MAX, DenyWith(EAGAIN)};
+  takesErrnos_ = write(fd_, &answer, sizeof answer) >= 0 || errno != EINVAL;
 }
 
 int Group::Mark(unsigned flags, int dirFd, const char* path) {
@@ -144,18 +158,24 @@ std::string Group::GuardMount(int mountFd, const std::string& name) {
   return Mark(FAN_MARK_ADD | FAN_MARK_FILESYSTEM, mountFd, ".") == 0 ? "" : Failure("cannot guard " + name);
 }
 
-void Group::Respond(int eventFd, uint32_t response) const {
-  const fanotify_response answer{eventFd, response};
+void Group::Respond(int eventFd, int error) const {
+  const fanotify_response answer{eventFd, error == 0 ? uint32_t{FAN_ALLOW} : Denial(error)};
   if (write(fd_, &answer, sizeof answer) == sizeof answer || errno == ENOENT)
     return;
-  const int error = errno;
-  std::fprintf(stderr, "hsm-keeper: answer %x to event fd %d: %s\n", response, eventFd, std::strerror(error));
-  if (response == FAN_ALLOW)
+  const int refusal = errno;
+  std::fprintf(stderr, "hsm-keeper: answer %x to event fd %d: %s\n", answer.response, eventFd,
+               std::strerror(refusal));
+  if (error == 0)
     return;
   // An errno that this kernel does not take must not leave the reader blocked for ever.
   const fanotify_response plain{eventFd, FAN_DENY};
   if (write(fd_, &plain, sizeof plain) < 0)
     std::perror("hsm-keeper: plain denial");
+}
+
+bool Group::TryDeny(int eventFd, int error) const {
+  const fanotify_response answer{eventFd, Denial(error)};
+  return write(fd_, &answer, sizeof answer) == sizeof answer;
 }
 
 void Group::IgnoreInode(int eventFd) const {

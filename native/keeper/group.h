@@ -32,7 +32,7 @@ public:
   // O_RDWR, which the kernel cannot open for readers that come through a read-only mount. Returns an error
   // line, empty when all is well.
   std::string Open(int access);
-  void Adopt(int fd) { fd_ = fd; }
+  void Adopt(int fd);
 
   // Marks the whole filesystem, then clones its mount and silences the clone.
   std::string Guard(Filesystem& filesystem);
@@ -43,9 +43,11 @@ public:
   // False on kernels before 6.14, where only opens are guarded.
   bool guardsAccess() const { return mask_ == kPermissionMask; }
 
-  // fanotify(7) response; errors other than ENOENT (nobody waits) are printed, since a reader may be left
-  // waiting.
-  void Respond(int eventFd, uint32_t response) const;
+  // Lets the reader go on (error 0), or denies it with an errno. Errors other than ENOENT (nobody waits) are
+  // printed, since a reader may be left waiting.
+  void Respond(int eventFd, int error) const;
+  // Of an event that may not exist: whether somebody was waiting for it.
+  bool TryDeny(int eventFd, int error) const;
 
   // Evictable ignore mark that survives writes: no more questions about this inode while it is cached. Only
   // to be called while an event's fd of the inode is open: that fd refuses the archiver's write lease, so a
@@ -54,9 +56,12 @@ public:
 
 private:
   int Mark(unsigned flags, int dirFd, const char* path);
+  void Probe();
+  uint32_t Denial(int error) const { return takesErrnos_ ? DenyWith(error) : FAN_DENY; }
 
   int fd_ = -1;
   uint64_t mask_ = kPermissionMask;
+  bool takesErrnos_ = true;
 };
 
 } // namespace hsm

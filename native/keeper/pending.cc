@@ -125,7 +125,7 @@ void Pending::Finish(StubEvent& event, int error) {
                  static_cast<unsigned long long>(event.id));
     error = EIO;
   }
-  group_.Respond(event.fd, error == 0 ? FAN_ALLOW : DenyWith(error));
+  group_.Respond(event.fd, error);
   // The number may be given to another event only when the table no longer says that it is this one's.
   table_.Forget(event.fd);
   close(event.fd);

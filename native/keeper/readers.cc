@@ -214,7 +214,7 @@ void Readers::Handle(const fanotify_event_metadata& event, int pidfd) {
     // --xattrs).
     if (hasData)
       group_.IgnoreInode(event.fd);
-    group_.Respond(event.fd, FAN_ALLOW);
+    group_.Respond(event.fd, 0);
     close(event.fd);
     if (pidfd >= 0)
       close(pidfd);
@@ -238,7 +238,7 @@ void Readers::HandleStub(const fanotify_event_metadata& event, int pidfd) {
       index++;
   const bool own = event.pid == worker_ || event.pid == getpid();
   if (own || deniesSince_ != 0) {
-    group_.Respond(event.fd, DenyWith(own ? EBUSY : EAGAIN));
+    group_.Respond(event.fd, own ? EBUSY : EAGAIN);
     close(event.fd);
     if (pidfd >= 0)
       close(pidfd);

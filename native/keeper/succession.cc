@@ -170,8 +170,7 @@ void Keeper::AdoptEvents() {
       ++next;
       continue;
     }
-    const fanotify_response answer{number, DenyWith(EAGAIN)};
-    if (write(group_.fd(), &answer, sizeof answer) != sizeof answer)
+    if (!group_.TryDeny(number, EAGAIN))
       continue;
     table_.Forget(number); // should it have been recorded in the last moment
     denied++;

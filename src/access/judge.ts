@@ -29,8 +29,8 @@ export interface Shown {
   readonly stdout: Buffer;
   readonly stderr: string;
   readonly expected: Buffer;
-  /** What the file holds afterwards, each time it was read, and what it should; null: not looked at. */
-  readonly left: { readonly seen: readonly Buffer[]; readonly expected: Buffer; readonly original: Buffer } | null;
+  /** What the file holds afterwards, each time it was read, and what it should; null: not looked at. `error`: it could not be read. */
+  readonly left: { readonly seen: readonly Buffer[]; readonly expected: Buffer; readonly original: Buffer; readonly error?: string } | null;
   /** Whether the file was a stub before and after. */
   readonly stub: { readonly before: boolean; readonly after: boolean };
 }
@@ -48,6 +48,7 @@ export function judge(each: Pick<AccessCase, 'recalls'>, shown: Shown): Verdict 
     if (left !== null && !good) return { result: 'wrong', reason: difference('the file now holds', seen, left.expected) };
   }
   if (exitCode !== 0) return { result: 'refused', reason: lastLine(shown.stderr) };
+  if (left?.error !== undefined) return { result: 'refused', reason: `afterwards ${left.error}` };
   if (!stub.before) return { result: 'untested', reason: 'the file was not a stub' };
   if (stub.after && (each.recalls ?? true)) return { result: 'untested', reason: 'the file is still a stub' };
   if (!stub.after && each.recalls === false) return { result: 'untested', reason: 'the file was recalled, though nothing should have' };

@@ -34,7 +34,12 @@ async function leftBy({ case: each, content, environment }: Trial, fd: number, l
   if (content === null || each.leaves === null || path === null) return null;
   // Once from memory, once from disk.
   const direct = await runScript('"$ACCESS" read-direct "$PLACE"', { user: root, folder: '/', environment: { ...environment, PLACE: path }, asRoot: false, limitMs });
-  return { seen: [await readFile(path), direct.stdout], expected: Buffer.from(each.leaves?.(content) ?? content), original: content };
+  const wanted = { expected: Buffer.from(each.leaves?.(content) ?? content), original: content };
+  try {
+    return { ...wanted, seen: [await readFile(path), direct.stdout] };
+  } catch (error) {
+    return { ...wanted, seen: [], error: (error as Error).message };
+  }
 }
 
 /** Where the inode is now; null: it has no name any more. */

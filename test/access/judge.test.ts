@@ -33,6 +33,12 @@ test('an error may leave the file as it was, or as it should become, and nothing
   t.is(resultOf({ ...left(bytes), exitCode: 0, expected: Buffer.alloc(0) }), 'wrong');
 });
 
+test('a file that cannot be read afterwards was refused, unless what was read before is wrong', (t) => {
+  const left = { seen: [], expected: bytes, original: bytes, error: 'EIO' };
+  t.is(resultOf({ left }), 'refused');
+  t.is(resultOf({ left, stdout: Buffer.alloc(bytes.length) }), 'wrong');
+});
+
 test('what touched no stub proves nothing', (t) => {
   t.is(resultOf({ stub: { before: false, after: false } }), 'untested');
   t.is(resultOf({ stub: { before: true, after: true } }), 'untested');

@@ -26,12 +26,15 @@ wait_for() {
   done
 }
 
+# ask METHOD [PARAMS]: what `hsm METHOD --json` asks the daemon for, without a Node that takes seconds to start here.
+ask() { python3 "$root/test/vm/guest/control.py" /run/hsm/state/hsm.sock "$@"; }
+
 # $daemon is the process to signal: the keeper.
 start_daemon() {
   : >/run/daemon.out
   hsm daemon >>/run/daemon.out 2>&1 &
   daemon=$!
-  wait_for 120 grep -q '^ready$' /run/daemon.out || give_up "daemon: $(cat /run/daemon.out)"
+  wait_for 400 grep -q '^ready$' /run/daemon.out || give_up "daemon: $(cat /run/daemon.out)"
 }
 
 # A keeper that took over from a dead one is no child of this shell.

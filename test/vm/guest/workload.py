@@ -4,7 +4,8 @@ What is settled is told: "sum SHA256 PATH" for each file that is durable, "objec
 of the disk's third partition that is written past every cache, says which folders are durable ("written"), and which of them
 `archive` has answered for ("acked").
 """
-import hashlib, json, mmap, os, random, socket, sys, threading
+import hashlib, json, mmap, os, random, sys, threading
+import control
 
 HOME, FILES = sys.argv[1], 16
 DATA = os.path.join(HOME, "data")
@@ -19,7 +20,7 @@ def main(rounds):
         for path in write_folder(name):
             print("sum", sums[path], path, flush=True)
         marker.add("written", name)
-        ask("archive", paths=[folder(name)], olderThan=0, by="used", include=[], exclude=[], pools=[], keepData=False, dryRun=False, verbose=False)
+        ask("archive", paths=[folder(name)], **control.ARCHIVE)
         for path, object_id in objects_of(name).items():
             print("object", object_id, path, flush=True)
         marker.add("acked", name)
@@ -82,18 +83,7 @@ class Marker:
 
 
 def ask(method, **params):
-    """One request on a connection of its own; all must succeed but what somebody has open."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(os.path.join(HOME, "hsm/state/hsm.sock"))
-        connection.sendall(json.dumps({"id": 1, "method": method, "params": params}).encode() + b"\n")
-        for line in connection.makefile():
-            answer = json.loads(line)
-            result = answer.get("result")
-            if "error" in answer or isinstance(result, dict) and result.get("failed", 0) > 0:
-                sys.exit("%s: %s" % (method, line))
-            if result is not None:
-                return result
-    sys.exit(method + ": no answer")
+    return control.ask(os.path.join(HOME, "hsm/state/hsm.sock"), method, **params)
 
 
 main(int(sys.argv[2]))

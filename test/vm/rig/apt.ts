@@ -28,6 +28,7 @@ async function aptOf(folder: string, suite: string): Promise<string[]> {
     `Dir::State::Lists=${join(folder, 'lists')}`,
     `Dir::Cache=${join(folder, 'cache')}`,
     'Acquire::Languages=none',
+    'Acquire::Retries=3',
     // As whoever runs this: apt's own user may not reach the folder.
     'APT::Sandbox::User=',
   ].flatMap((option) => ['-o', option]);

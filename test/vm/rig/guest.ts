@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { kernelOf, type KernelName } from './kernels.ts';
+import { kernelOf, type Kernel, type KernelName } from './kernels.ts';
 
 export interface GuestOptions {
   readonly kernel: KernelName;
@@ -38,14 +38,29 @@ export interface Guest {
 /** /dev/kvm may be there and not work, which QEMU notices too late: whoever has a good one says `kvm`. */
 const accelerator = process.env['HSM_VM_ACCEL'] ?? 'tcg,thread=multi';
 
-/** Starts it; resolves at once. */
+/** Starts it; resolves at once. A guest that dies before it prints anything is started once more; nothing else is. */
 export async function startGuest(options: GuestOptions): Promise<Guest> {
   const kernel = await kernelOf(options.kernel);
+  let isCut = false;
+  let machine = startMachine(kernel, options);
+  const ended = (async () => {
+    const first = await machine.ended;
+    if (isCut || first.exitCode !== null || first.lines.length > 0) return first;
+    machine = startMachine(kernel, options);
+    return machine.ended;
+  })();
+  const cutPower = (): void => {
+    isCut = true;
+    machine.cutPower();
+  };
+  return { cutPower, ended };
+}
+
+function startMachine(kernel: Kernel, options: GuestOptions): Guest {
   const folder = mkdtempSync(join(tmpdir(), 'hsm-guest-'));
   const script = join(folder, 'script');
   const serial = join(folder, 'console');
   writeFileSync(script, options.script);
-  const lines: string[] = [];
   const machine = execa(
     'qemu-system-x86_64',
     [
@@ -58,11 +73,13 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
       ...(options.disks ?? []).flatMap(diskArguments),
       ...(options.devices ?? []),
     ],
+    // Were its standard input at its end, the guest's port would be closed.
     { reject: false, timeout: options.limit, killSignal: 'SIGKILL', stdin: 'pipe', buffer: false },
   );
   let complaints = '';
   machine.stderr.on('data', (chunk: Buffer) => (complaints += chunk.toString()));
-  const finished = (async () => {
+  const ended = (async () => {
+    const lines: string[] = [];
     for await (const line of machine.iterable({ from: 'stdout' })) {
       lines.push(line);
       options.onLine?.(line);
@@ -73,12 +90,12 @@ export async function startGuest(options: GuestOptions): Promise<Guest> {
     rmSync(folder, { recursive: true, force: true });
     return { exitCode: status === undefined ? null : Number(status), lines, console };
   })();
-  return { cutPower: () => machine.kill('SIGKILL'), ended: finished };
+  return { cutPower: () => void machine.kill('SIGKILL'), ended };
 }
 
-/** Its clock is this machine's from the start; mitigations cost an emulated processor much and protect nothing here. */
+/** Mitigations cost an emulated processor much and protect nothing here; its timers may seem broken on a busy machine. */
 const commandLine = (script: string, modules: string): string =>
-  ['console=ttyS0 quiet loglevel=4 panic=1 mitigations=off', `hsm.script=${script}`, `hsm.modules=${modules}`].join(' ');
+  ['console=ttyS0 quiet loglevel=4 panic=1 mitigations=off no_timer_check', `hsm.script=${script}`, `hsm.modules=${modules}`].join(' ');
 
 const diskArguments = (disk: string, index: number): string[] => {
   const node = disk.startsWith('driver=') ? disk : `driver=raw,file.driver=file,file.filename=${disk}`;

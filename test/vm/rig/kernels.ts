@@ -28,7 +28,7 @@ const cache = process.env['HSM_VM_CACHE'] ?? '/var/tmp/hsm-vm';
 
 export async function kernelOf(name: KernelName): Promise<Kernel> {
   const folder = join(cache, name);
-  if (!existsSync(join(folder, 'release'))) await fetchKernel(name, folder);
+  if (!existsSync(folder)) await fetchKernel(name, folder);
   const release = readFileSync(join(folder, 'release'), 'utf8');
   const kernel: Kernel = {
     release,
@@ -40,11 +40,11 @@ export async function kernelOf(name: KernelName): Promise<Kernel> {
   return kernel;
 }
 
-/** The folder is complete when it has its file `release`. */
-async function fetchKernel(name: KernelName, folder: string): Promise<void> {
+/** Whole or not at all, also when another process does the same. */
+async function fetchKernel(name: KernelName, target: string): Promise<void> {
   const [suite, meta] = packages[name];
+  const folder = `${target}.${process.pid}`;
   const root = join(folder, 'root');
-  rmSync(folder, { recursive: true, force: true });
   mkdirSync(root, { recursive: true });
   for (const deb of await downloadKernel(folder, suite, meta)) {
     await execa('dpkg-deb', ['-x', deb, root], { timeout: limit });
@@ -61,4 +61,6 @@ async function fetchKernel(name: KernelName, folder: string): Promise<void> {
   renameSync(images.find((path) => existsSync(path)) ?? '', join(folder, 'vmlinuz'));
   await execa('/sbin/depmod', ['-b', join(root, 'usr'), release], { timeout: limit });
   writeFileSync(join(folder, 'release'), release);
+  if (existsSync(target)) rmSync(folder, { recursive: true });
+  else renameSync(folder, target);
 }

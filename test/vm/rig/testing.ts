@@ -43,12 +43,11 @@ export function longGuestTest(test: TestFn): ReturnType<typeof guestTest> {
 /** The command line of a script of `test/vm/guest/`. */
 export const guestScript = (name: string, ...words: string[]): string => ['bash', `${projectRoot}test/vm/guest/${name}.sh`, projectRoot.replace(/\/$/, ''), ...words].join(' ');
 
-/** Runs a guest to its end. One that dies before it prints anything is started once more; nothing else is. */
+/** Runs a guest to its end; the test's end is its end. */
 export async function runGuest(t: ExecutionContext, options: GuestOptions): Promise<Ended> {
-  const ended = await once(t, options);
-  if (ended.exitCode !== null || ended.lines.length > 0) return ended;
-  t.log(`the guest died at boot, once more: ${ended.console}`);
-  return once(t, options);
+  const guest = await startGuest(options);
+  t.teardown(guest.cutPower);
+  return guest.ended;
 }
 
 /** Passes when the script has reached its end and every check held. */
@@ -60,10 +59,4 @@ export async function passesInGuest(t: ExecutionContext, options: GuestOptions):
   t.deepEqual(wrong, []);
   const planned = Number(/^done (\d+)$/.exec(lines.findLast((line) => line.startsWith('done ')) ?? '')?.[1]);
   if (planned !== right || exitCode !== 0) t.fail(`exit ${exitCode}, ${right} of ${planned} checks:\n${lines.slice(-20).join('\n')}\n${console}`);
-}
-
-async function once(t: ExecutionContext, options: GuestOptions): Promise<Ended> {
-  const guest = await startGuest(options);
-  t.teardown(guest.cutPower);
-  return guest.ended;
 }
