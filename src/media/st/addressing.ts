@@ -5,6 +5,8 @@ import type { TapeDevice } from './tape-device.ts';
 
 /** All methods fail with the driver's errno errors. Whoever moves the tape by other means says so. */
 export interface Addressing {
+  /** A read at early warning met the end of data: so do drives without READ POSITION say it of a blank tape, with scrap for data. */
+  readonly endsAtWarning: boolean;
   /** The address of the next object, asked for. */
   position(): Promise<BlockAddress>;
   /** Makes sure, at no cost where nothing has failed, that the tape is where position() would say. */
@@ -24,6 +26,7 @@ export interface Addressing {
 
 /** READ POSITION and LOCATE, as every drive of the last thirty years has them. */
 export class LogicalAddressing implements Addressing {
+  readonly endsAtWarning = false;
   readonly #device: TapeDevice;
 
   constructor(device: TapeDevice) {
@@ -87,6 +90,7 @@ export class LogicalAddressing implements Addressing {
  * and block numbers after every step. Slow, and right: after a failure those numbers are worth nothing, so the tape is rewound.
  */
 export class FileAddressing implements Addressing {
+  readonly endsAtWarning = true;
   readonly #device: TapeDevice;
   /** The address at which tape file i begins, as far as it is known. */
   #starts: BlockAddress[] = [0];
@@ -184,7 +188,7 @@ export class FileAddressing implements Addressing {
   }
 
   async #readOne(): Promise<'block' | 'filemark' | 'end'> {
-    const found = await readObject(this.#device, this.#scrap);
+    const found = await readObject(this.#device, this.#scrap, this.endsAtWarning);
     if (found === 'end') this.endReached();
     else await this.passed(found === 'filemark' ? 'filemark' : 'block', 'read');
     return found === 'end' || found === 'filemark' ? found : 'block';
@@ -195,7 +199,7 @@ export class FileAddressing implements Addressing {
  * Reads one object: the block's length, or 'too-long' when `into` was too short for it. Some drives hand out scrap at the end of data,
  * and zero means a filemark as well, so the driver's flags decide (st(4), GMT_EOD).
  */
-export async function readObject(device: TapeDevice, into: Buffer): Promise<number | 'too-long' | 'filemark' | 'end'> {
+export async function readObject(device: TapeDevice, into: Buffer, endsAtWarning: boolean): Promise<number | 'too-long' | 'filemark' | 'end'> {
   let length: number;
   try {
     length = await device.read(into);
@@ -205,8 +209,8 @@ export async function readObject(device: TapeDevice, into: Buffer): Promise<numb
     if (errorCode(error) === 'EIO' && (await device.status()).endOfData) return 'end';
     throw error;
   }
-  const { endOfData, filemark } = await device.status();
-  if (endOfData) return 'end';
+  const { endOfData, filemark, earlyWarning } = await device.status();
+  if (endOfData || (endsAtWarning && earlyWarning)) return 'end';
   if (length > 0) return length;
   if (filemark) return 'filemark';
   throw new HsmError('EIO', 'the drive read nothing, and says of neither filemark nor end of data', { retry: 'other-copy' });

@@ -8,19 +8,13 @@ import type { TapeDevice } from './tape-device.ts';
  * Opens the non-rewinding node of a drive and sets what the driver's defaults get wrong (st(4), MTSETDRVBUFFER): variable blocks;
  * no buffered or asynchronous writes, whose errors would belong to nobody, no read ahead, no second filemark at close, no lock of
  * the door; positions are logical. MT_ST_SILI stays off, since with it a block longer than asked for would be cut in silence.
- * Fails with `EBUSY` when another program has the drive, `DRIVE_DOWN` when there is none.
+ * An empty drive takes no settings: its status says that it is not online. Fails with `EBUSY` when another program has the drive,
+ * `DRIVE_DOWN` when there is none.
  */
 export async function openStDevice(path: string): Promise<TapeDevice> {
   const fd = openDrive(path);
   try {
-    const { tape } = native;
-    await native.tapeOperation(fd, tape.MTSETBLK, 0);
-    await native.tapeOperation(
-      fd,
-      tape.MTSETDRVBUFFER,
-      tape.clearBooleans | tape.bufferWrites | tape.asyncWrites | tape.readAhead | tape.twoFilemarks | tape.autoLock | tape.fastEom,
-    );
-    await native.tapeOperation(fd, tape.MTSETDRVBUFFER, tape.setBooleans | tape.scsi2Logical | tape.canBsr);
+    if ((await native.tapeStatus(fd)).online) await applySettings(fd);
   } catch (cause) {
     closeSync(fd);
     throw new HsmError('EIO', `${path} refused its settings: ${(cause as Error).message}`, { path, cause });
@@ -33,6 +27,14 @@ export async function openStDevice(path: string): Promise<TapeDevice> {
     write: (data) => native.tapeWrite(fd, data),
     close: () => closeSync(fd),
   };
+}
+
+async function applySettings(fd: number): Promise<void> {
+  const { tape } = native;
+  await native.tapeOperation(fd, tape.MTSETBLK, 0);
+  const off = tape.bufferWrites | tape.asyncWrites | tape.readAhead | tape.twoFilemarks | tape.autoLock | tape.fastEom;
+  await native.tapeOperation(fd, tape.MTSETDRVBUFFER, tape.clearBooleans | off);
+  await native.tapeOperation(fd, tape.MTSETDRVBUFFER, tape.setBooleans | tape.scsi2Logical | tape.canBsr);
 }
 
 /** O_NONBLOCK: an empty drive would hold a blocking open up for two minutes. */

@@ -100,7 +100,7 @@ export class StMedium implements Medium {
     return this.#exclusively('read', async () => {
       await this.#addressing.settle();
       this.#next = null;
-      const found = await readObject(this.#device, into);
+      const found = await readObject(this.#device, into, this.#addressing.endsAtWarning);
       if (found === 'end') {
         this.#addressing.endReached();
         return found;
