@@ -53,6 +53,14 @@ void AppendEscaped(std::string& out, char c) {
   }
 }
 
+// Nothing in it has to be escaped.
+bool IsPlain(std::string_view text) {
+  bool plain = true;
+  for (const char c : text)
+    plain &= static_cast<uint8_t>(c) >= 0x20 && c != '"' && c != '\\';
+  return plain;
+}
+
 void AppendBase64(std::string& out, std::string_view bytes) {
   static constexpr char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   for (size_t i = 0; i < bytes.size(); i += 3) {
@@ -70,11 +78,15 @@ void AppendName(std::string& out, std::string_view key, std::string_view name) {
   const bool readable = IsUtf8(name);
   AppendKey(out, key);
   out += '"';
-  for (const char c : name) {
-    if (readable || static_cast<uint8_t>(c) < 0x80)
-      AppendEscaped(out, c);
-    else
-      out += "\xef\xbf\xbd";
+  if (readable && IsPlain(name)) {
+    out += name;
+  } else {
+    for (const char c : name) {
+      if (readable || static_cast<uint8_t>(c) < 0x80)
+        AppendEscaped(out, c);
+      else
+        out += "\xef\xbf\xbd";
+    }
   }
   out += '"';
   if (readable)
@@ -106,8 +118,7 @@ void AppendNanoseconds(std::string& out, std::string_view key, int64_t ns) {
 
 void IndexText::AddMember(const MemberRow& row, std::string_view name, std::string_view handle,
                           uint64_t payload, bool sparse) {
-  std::string line;
-  line.reserve(320 + name.size());
+  std::string& line = Begin();
   AppendName(line, "name", name);
   AppendPlace(line, row);
   if (sparse)
@@ -116,34 +127,49 @@ void IndexText::AddMember(const MemberRow& row, std::string_view name, std::stri
   AppendNanoseconds(line, "mtimeNs", row.mtimeNs);
   if (!handle.empty())
     AppendHexString(line, "handle", reinterpret_cast<const uint8_t*>(handle.data()), handle.size());
-  Line(std::move(line));
+  End();
 }
 
 void IndexText::AddLink(const MemberRow& row, std::string_view name, std::string_view target) {
-  std::string line;
+  std::string& line = Begin();
   AppendName(line, "name", name);
   AppendPlace(line, row);
   AppendName(line, "link", target);
-  Line(std::move(line));
+  End();
 }
 
 void IndexText::AddVoid(const MemberRow& row, std::string_view name, std::string_view reason) {
-  std::string line;
+  std::string& line = Begin();
   AppendName(line, "name", name);
   AppendPlace(line, row);
   AppendName(line, "void", reason);
-  Line(std::move(line));
+  End();
 }
 
-void IndexText::Line(std::string&& line) {
-  if (pieces_.empty() || pieces_.back().size() + line.size() + 2 > kPieceSize) {
+void IndexText::AddEnd(uint64_t offset, std::string_view filesystem) {
+  std::string& line = Begin();
+  AppendName(line, "format", "hsm-index-end");
+  AppendNumber(line, "offset", offset);
+  AppendNumber(line, "members", lines_);
+  if (!filesystem.empty())
+    AppendName(line, "filesystem", filesystem);
+  End();
+}
+
+std::string& IndexText::Begin() {
+  line_.clear();
+  return line_;
+}
+
+void IndexText::End() {
+  if (pieces_.empty() || pieces_.back().size() + line_.size() + 2 > kPieceSize) {
     pieces_.emplace_back();
     pieces_.back().reserve(std::min<size_t>(kPieceSize, pieces_.size() * 65536));
   }
   std::string& piece = pieces_.back();
-  piece += line;
+  piece += line_;
   piece += "}\n";
-  size_ += line.size() + 2;
+  size_ += line_.size() + 2;
   lines_++;
 }
 
@@ -209,13 +235,7 @@ uint8_t* Container::Drop() {
 }
 
 void Container::AppendIndex() {
-  std::string last;
-  AppendName(last, "format", "hsm-index-end");
-  AppendNumber(last, "offset", offset_);
-  AppendNumber(last, "members", index_.Lines());
-  if (!filesystem_.empty())
-    AppendName(last, "filesystem", filesystem_);
-  index_.Line(std::move(last));
+  index_.AddEnd(offset_, filesystem_);
 
   Sha256 hash;
   for (const std::string& piece : index_.Pieces())

@@ -47,13 +47,19 @@ public:
                  bool sparse);
   void AddLink(const MemberRow& row, std::string_view name, std::string_view target);
   void AddVoid(const MemberRow& row, std::string_view name, std::string_view reason);
-  void Line(std::string&& line);
+  // The last line: where the index begins, how many lines it has before this one, and the filesystem's UUID
+  // (empty where none is known).
+  void AddEnd(uint64_t offset, std::string_view filesystem);
 
   uint64_t Size() const { return size_; }
-  uint64_t Lines() const { return lines_; }
   const std::deque<std::string>& Pieces() const { return pieces_; }
 
 private:
+  // A line under construction, without its last brace.
+  std::string& Begin();
+  void End();
+
+  std::string line_;
   std::deque<std::string> pieces_;
   uint64_t size_ = 0;
   uint64_t lines_ = 0;

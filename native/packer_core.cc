@@ -351,7 +351,7 @@ bool PackerCore::AssembleNext(Container& container) {
       std::unique_ptr<Batch> batch = std::move(unit->ready.front());
       unit->ready.pop_front();
       lock.unlock();
-      for (Prepared& file : batch->files)
+      for (Prepared& file : batch->Files())
         Emit(container, *unit, file, *batch);
       lock.lock();
       prepared_ -= batch->used;
@@ -483,7 +483,8 @@ void PackerCore::EmitPayload(Container& container, Source& source, const std::st
     return;
   }
   posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-  const std::string header = HeaderOf(source, name, layout.payload, layout.sparse, row.object, nullptr);
+  std::string header;
+  AppendHeaderOf(header, source, name, layout.payload, layout.sparse, row.object, nullptr);
   container.NameAfter(row.object);
   row.offset = container.Offset();
   row.headerLength = header.size();

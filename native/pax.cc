@@ -53,14 +53,14 @@ unsigned Checksum(const Ustar& header) {
   return sum + sizeof header.checksum * ' ';
 }
 
-void AppendUstar(std::string& out, Ustar& header) {
+// Magic and checksum of a header that is complete but for them.
+void Seal(Ustar& header) {
   memcpy(header.magic, "ustar\00000", 8);
   unsigned sum = Checksum(header);
   for (int i = 5; i >= 0; i--, sum >>= 3)
     header.checksum[i] = static_cast<char>('0' + (sum & 7));
   header.checksum[6] = '\0';
   header.checksum[7] = ' ';
-  out.append(reinterpret_cast<const char*>(&header), sizeof header);
 }
 
 size_t Digits(size_t value) {
@@ -70,9 +70,9 @@ size_t Digits(size_t value) {
   return digits;
 }
 
-// "LENGTH KEY=VALUE\n", where LENGTH counts itself.
-void AppendRecord(std::string& out, std::string_view key, std::string_view value) {
-  const size_t body = key.size() + value.size() + 3;
+// "LENGTH KEY=", where LENGTH counts the whole record "LENGTH KEY=VALUE\n".
+void BeginRecord(std::string& out, std::string_view key, size_t valueSize) {
+  const size_t body = key.size() + valueSize + 3;
   size_t length = body + Digits(body);
   if (Digits(length) != Digits(body))
     length = body + Digits(length);
@@ -81,6 +81,10 @@ void AppendRecord(std::string& out, std::string_view key, std::string_view value
   out.push_back(' ');
   out.append(key);
   out.push_back('=');
+}
+
+void AppendRecord(std::string& out, std::string_view key, std::string_view value) {
+  BeginRecord(out, key, value.size());
   out.append(value);
   out.push_back('\n');
 }
@@ -92,10 +96,9 @@ void AppendNumber(std::string& out, std::string_view key, uint64_t value) {
 }
 
 void AppendHexRecord(std::string& out, std::string_view key, const uint8_t* data, size_t length) {
-  std::string hex;
-  hex.reserve(length * 2);
-  AppendHex(hex, data, length);
-  AppendRecord(out, key, hex);
+  BeginRecord(out, key, 2 * length);
+  AppendHex(out, data, length);
+  out.push_back('\n');
 }
 
 // Decimal seconds with nine places. A time before 1970 is the negative of its distance, as in GNU tar.
@@ -138,9 +141,7 @@ std::string XattrKey(const std::string& name) {
   return key;
 }
 
-std::string PaxRecords(const MemberHeader& member) {
-  std::string records;
-  records.reserve(512);
+void AppendPaxRecords(std::string& records, const MemberHeader& member) {
   if (!IsUtf8(member.name) || !IsUtf8(member.link))
     AppendRecord(records, "hdrcharset", "BINARY");
   if (member.sparse) {
@@ -176,7 +177,6 @@ std::string PaxRecords(const MemberHeader& member) {
   if (!member.handle.empty())
     AppendHexRecord(records, "HSM.handle", reinterpret_cast<const uint8_t*>(member.handle.data()),
                     member.handle.size());
-  return records;
 }
 
 void SetName(char (&field)[100], std::string_view name) {
@@ -386,19 +386,22 @@ Napi::Value ParseMemberJs(const Napi::CallbackInfo& info) {
 
 void AppendMemberHeader(std::string& out, const MemberHeader& member) {
   const size_t start = out.size();
-  std::string records = PaxRecords(member);
-  AppendRecord(records, kCrcKey, kCrcZeros);
+  // The pax header tells how long the records are, which come behind it.
+  out.resize(start + sizeof(Ustar));
+  AppendPaxRecords(out, member);
+  AppendRecord(out, kCrcKey, kCrcZeros);
+  const size_t recordBytes = out.size() - start - sizeof(Ustar);
   Ustar pax{};
   SetName(pax.name, "PaxHeaders/member");
   Octal(pax.mode, 0600);
   Octal(pax.uid, 0);
   Octal(pax.gid, 0);
-  Octal(pax.size, records.size());
+  Octal(pax.size, recordBytes);
   Octal(pax.mtime, 0);
   pax.type = 'x';
-  AppendUstar(out, pax);
-  out.append(records);
-  out.append(PadToUnit(records.size()) - records.size(), '\0');
+  Seal(pax);
+  memcpy(out.data() + start, &pax, sizeof pax);
+  out.append(PadToUnit(recordBytes) - recordBytes, '\0');
 
   Ustar header{};
   if (member.sparse) {
@@ -415,8 +418,9 @@ void AppendMemberHeader(std::string& out, const MemberHeader& member) {
   Octal(header.size, member.payload > kMaxUstarSize ? 0 : member.payload);
   Octal(header.mtime, member.mtime.tv_sec < 0 ? 0 : std::min<uint64_t>(member.mtime.tv_sec, kMaxUstarSize));
   header.type = member.type;
-  AppendUstar(out, header);
-  WriteCrc(out.data() + start, out.size() - start, records.size());
+  Seal(header);
+  out.append(reinterpret_cast<const char*>(&header), sizeof header);
+  WriteCrc(out.data() + start, out.size() - start, recordBytes);
 }
 
 ParseStatus ParseMember(const uint8_t* data, size_t length, ParsedMember& out, size_t& need) {
@@ -470,9 +474,12 @@ uint64_t PadToUnit(uint64_t length) {
 
 void AppendHex(std::string& out, const uint8_t* data, size_t length) {
   static constexpr char digits[] = "0123456789abcdef";
+  const size_t at = out.size();
+  out.resize(at + 2 * length);
+  char* to = out.data() + at;
   for (size_t i = 0; i < length; i++) {
-    out.push_back(digits[data[i] >> 4]);
-    out.push_back(digits[data[i] & 15]);
+    *to++ = digits[data[i] >> 4];
+    *to++ = digits[data[i] & 15];
   }
 }
 

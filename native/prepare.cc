@@ -1,6 +1,5 @@
 #include "prepare.h"
 
-#include "sparse.h"
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -10,6 +9,9 @@
 
 namespace hsm {
 namespace {
+
+// A text of a file's that is kept for the next one is no longer than this.
+constexpr size_t kKeptText = 4096;
 
 // 0, kChanged when the file ends early, or -errno.
 int ReadExactly(int fd, uint8_t* to, uint64_t length, uint64_t offset) {
@@ -46,11 +48,31 @@ MemberHeader HeaderFrom(const struct statx& stat) {
 
 } // namespace
 
+void Prepared::Reset() {
+  row = {};
+  large = sparse = false;
+  payloadAt = payload = 0;
+  input = 0;
+  for (std::string* text : {&name, &handle, &header}) {
+    if (text->capacity() > kKeptText)
+      *text = {};
+    text->clear();
+  }
+}
+
 Batch::Batch() {
   void* memory = mmap(nullptr, kCapacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED)
     throw std::bad_alloc();
   bytes.reset(static_cast<uint8_t*>(memory));
+}
+
+Prepared& Batch::Add() {
+  if (count_ == files_.size())
+    files_.emplace_back();
+  Prepared& file = files_[count_++];
+  file.Reset();
+  return file;
 }
 
 void Batch::Unmap::operator()(uint8_t* bytes) const {
@@ -88,8 +110,7 @@ void InodeGate::Leave(uint64_t ino) {
 
 void Preparer::Prepare(const std::shared_ptr<const PackInput>& input, uint32_t index, uint32_t row,
                        const ObjectId& object, Batch& batch) {
-  batch.files.emplace_back();
-  Prepared& file = batch.files.back();
+  Prepared& file = batch.Add();
   file.input = index;
   file.row.row = row;
   file.row.object = object;
@@ -128,28 +149,28 @@ int Preparer::Fill(const std::shared_ptr<const PackInput>& input, uint32_t index
   if (!Unchanged(source))
     return kChanged;
   file.stat = source.stat;
-  file.name = input->Path(index);
-  file.header =
-      HeaderOf(source, file.name, file.payload, file.sparse, file.row.object, file.row.sha256.data());
-  file.handle = std::move(source.handle);
+  input->AppendPath(file.name, index);
+  file.header.reserve(3 * kTarUnit);
+  AppendHeaderOf(file.header, source, file.name, file.payload, file.sparse, file.row.object,
+                 file.row.sha256.data());
+  file.handle.assign(source.handle);
   file.row.headerLength = file.header.size();
   file.row.length = file.header.size() + PadToUnit(file.payload);
   return kPacked;
 }
 
 int Preparer::ReadPayload(Source& source, Prepared& file, Batch& batch) {
-  Layout layout;
-  if (const int error = LayoutOf(source.fd.Get(), source.stat, layout); error != 0)
+  if (const int error = LayoutOf(source.fd.Get(), source.stat, layout_); error != 0)
     return error;
-  if (layout.payload > Batch::kCapacity - batch.used)
+  if (layout_.payload > Batch::kCapacity - batch.used)
     return -E2BIG;
-  file.sparse = layout.sparse;
+  file.sparse = layout_.sparse;
   file.payloadAt = batch.used;
-  file.payload = static_cast<size_t>(layout.payload);
+  file.payload = static_cast<size_t>(layout_.payload);
   uint8_t* const start = batch.bytes.get() + batch.used;
-  memcpy(start, layout.head.data(), layout.head.size());
-  uint8_t* to = start + layout.head.size();
-  for (const Segment& segment : layout.segments) {
+  memcpy(start, layout_.head.data(), layout_.head.size());
+  uint8_t* to = start + layout_.head.size();
+  for (const Segment& segment : layout_.segments) {
     if (const int status = ReadExactly(source.fd.Get(), to, segment.length, segment.offset); status != 0)
       return status;
     to += segment.length;
@@ -160,8 +181,8 @@ int Preparer::ReadPayload(Source& source, Prepared& file, Batch& batch) {
   return 0;
 }
 
-std::string HeaderOf(const Source& source, std::string_view name, uint64_t payload, bool sparse,
-                     const ObjectId& object, const uint8_t* sha256) {
+void AppendHeaderOf(std::string& out, const Source& source, std::string_view name, uint64_t payload,
+                    bool sparse, const ObjectId& object, const uint8_t* sha256) {
   MemberHeader header = HeaderFrom(source.stat);
   header.name = name;
   header.size = source.stamp.size;
@@ -173,10 +194,7 @@ std::string HeaderOf(const Source& source, std::string_view name, uint64_t paylo
   header.aclAccess = source.aclAccess;
   header.aclDefault = source.aclDefault;
   header.xattrs = &source.xattrs;
-  std::string out;
-  out.reserve(3 * kTarUnit);
   AppendMemberHeader(out, header);
-  return out;
 }
 
 std::string LinkHeader(const struct statx& stat, std::string_view name, std::string_view target,

@@ -4,10 +4,12 @@
 #include "fd.h"
 #include "sha256.h"
 #include "source.h"
+#include "sparse.h"
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -31,12 +33,23 @@ struct PackInput {
   }
   // Relative to the file system's root.
   std::string Path(uint32_t i) const {
+    std::string path;
+    AppendPath(path, i);
+    return path;
+  }
+  void AppendPath(std::string& to, uint32_t i) const {
     const std::string& parent = dirs[dir[i]];
-    return parent.empty() ? Name(i) : parent + '/' + Name(i);
+    if (!parent.empty())
+      to.append(parent).push_back('/');
+    const uint32_t start = i == 0 ? 0 : nameEnd[i - 1];
+    to.append(names, start, nameEnd[i] - start);
   }
 };
 
 struct Prepared {
+  // As new, but for the memory that its texts have.
+  void Reset();
+
   MemberRow row;
   bool large = false; // nothing but the row's place in the order is known
   bool sparse = false;
@@ -54,8 +67,10 @@ struct Batch {
   static constexpr size_t kCapacity = kWanted + kSmallFile + (64 << 10) + kTarUnit;
 
   Batch();
+  Prepared& Add();
+  std::span<Prepared> Files() { return {files_.data(), count_}; }
   void Clear() {
-    files.clear();
+    count_ = 0;
     used = 0;
   }
 
@@ -65,7 +80,11 @@ struct Batch {
   };
   std::unique_ptr<uint8_t[], Unmap> bytes;
   size_t used = 0;
-  std::vector<Prepared> files;
+
+private:
+  // Those behind `count_` wait to be used again.
+  std::vector<Prepared> files_;
+  size_t count_ = 0;
 };
 
 // Keeps the directory of the last file open: files come directory by directory.
@@ -123,11 +142,12 @@ private:
   DirectoryCache directories_;
   InodeGate& gate_;
   Sha256 hash_;
+  Layout layout_;
 };
 
-// The header of a file that was opened; `sha256` null where the payload is not read yet.
-std::string HeaderOf(const Source& source, std::string_view name, uint64_t payload, bool sparse,
-                     const ObjectId& object, const uint8_t* sha256);
+// Appends the header of a file that was opened; `sha256` null where the payload is not read yet.
+void AppendHeaderOf(std::string& out, const Source& source, std::string_view name, uint64_t payload,
+                    bool sparse, const ObjectId& object, const uint8_t* sha256);
 
 // The header of a further name of an inode that is in the container as `target`.
 std::string LinkHeader(const struct statx& stat, std::string_view name, std::string_view target,

@@ -56,8 +56,13 @@ int LayoutOf(int fd, const struct statx& stat, Layout& layout) {
   if (const int error = FindSegments(fd, stat.stx_size, stat.stx_blocks * 512, block, map); error != 0)
     return error;
   layout.sparse = map.has_value();
-  layout.head = map ? EncodeSparseMap(*map) : std::string();
-  layout.segments = map ? std::move(*map) : SegmentMap{{0, stat.stx_size}};
+  layout.head.clear();
+  if (map) {
+    layout.head = EncodeSparseMap(*map);
+    layout.segments = std::move(*map);
+  } else {
+    layout.segments.assign(1, {0, stat.stx_size});
+  }
   layout.payload = layout.head.size() + SegmentBytes(layout.segments);
   return 0;
 }
