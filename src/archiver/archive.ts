@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Summary } from '../daemon/protocol.ts';
+import type { MaintenanceThread } from '../catalog/maintenance.ts';
 import { rowsOf } from '../catalog/member-rows.ts';
 import { errorCode, exitCodes, HsmError, usageError } from '../errors.ts';
 import { tapeBlockSize } from '../media/format.ts';
@@ -84,10 +85,13 @@ class ArchiveRun {
   readonly #used = new Map<string, string>();
   /** Files that need no more tape, and their bytes. */
   readonly #done = { files: 0, bytes: 0 };
-  /** The container before, on its way into the catalogue. */
-  #onTheWay = { files: 0, bytes: 0 };
+  /** Of containers on their way into the catalogue. */
+  readonly #onTheWay = { files: 0, bytes: 0 };
+  /** Done when every container written so far is in the catalogue, and when all but the last are. */
   #recording: Promise<void> = Promise.resolve();
+  #recordingBefore: Promise<void> = Promise.resolve();
   #stoppedAt: number | null = null;
+  #dumpThread: MaintenanceThread | undefined;
   #counting: Promise<void> = Promise.resolve();
   #isOver = false;
 
@@ -140,6 +144,7 @@ class ArchiveRun {
       this.#isOver = true;
       clearTimeout(totals);
       packer.close();
+      await this.#dumpThread?.stop();
       await this.#counting;
       await rm(folder, { recursive: true, force: true });
     }
@@ -172,6 +177,7 @@ class ArchiveRun {
   }
 
   async *#files(): AsyncGenerator<FoundFiles> {
+    let found = false;
     for await (const { batch, rows } of scan(this.#context, this.#request.paths, this.#judgeOf, this.#tally, { repair: true })) {
       const { known, fresh } = await sortKnown(this.#context, batch, rows, { change: true });
       for (const file of known) {
@@ -183,7 +189,10 @@ class ArchiveRun {
       // A copy, for the walker's memory goes back to it.
       const files = new FileList(batch, fresh);
       yield { files, rows: Uint32Array.from(fresh.keys()) };
+      found = true;
     }
+    // The last files are on their way: the catalogue's copy comes next.
+    if (found) this.#dumpThread = this.#context.catalog.prepareDump();
   }
 
   /** A file that has come to its end as far as archiving goes. */
@@ -266,12 +275,14 @@ class ArchiveRun {
     }
   }
 
-  /** The catalogue takes the container in while the next one is written; only one waits. */
+  /** The catalogue takes the container in while the next ones are written; two may wait, so that a slow commit stops no tape. */
   async #accept(feed: Feed, written: WrittenContainer): Promise<void> {
-    await this.#recording;
+    await this.#recordingBefore;
     written.containers.forEach(({ volume }, i) => this.#used.set(volume, this.#request.pools[i]!));
-    this.#onTheWay = { files: written.members.count, bytes: written.bytes };
-    this.#recording = this.#record(feed, written);
+    this.#onTheWay.files += written.members.count;
+    this.#onTheWay.bytes += written.bytes;
+    this.#recordingBefore = this.#recording;
+    this.#recording = this.#recording.then(() => this.#record(feed, written));
     this.#recording.catch(() => undefined);
   }
 
@@ -286,7 +297,8 @@ class ArchiveRun {
     this.#tally.archived += archived.count;
     for (const size of archived.size) this.#tally.bytes += size;
     this.#count(archived.count, this.#tally.bytes - before);
-    this.#onTheWay = { files: 0, bytes: 0 };
+    this.#onTheWay.files -= archived.count;
+    this.#onTheWay.bytes -= bytes;
     if (this.#tally.verbose) {
       for (let row = 0; row < archived.count; row += 1) this.#tally.tell({ path: pathOf(archived, row), outcome: 'archived', reason: null, size: archived.size[row]! });
     }
@@ -301,7 +313,7 @@ class ArchiveRun {
       await this.#known.finish(this.#request.paths, this.#judgeOf);
     }
     await this.#releaser.finish();
-    if (this.#used.size > 0 && !this.#context.stopRequested()) await appendCatalogue(this.#context, writer, this.#used, folder);
+    if (this.#used.size > 0 && !this.#context.stopRequested()) await appendCatalogue(this.#context, writer, this.#used, folder, this.#dumpThread);
   }
 
   #explained(failure: Error): Error {

@@ -33,6 +33,7 @@ export type ArchiverCatalog = Pick<
   | 'moveFiles'
   | 'countStates'
   | 'logEvent'
+  | 'prepareDump'
   | 'dump'
 >;
 

@@ -34,6 +34,8 @@ export function connect(path: string, options: ConnectionOptions = {}): Database
     db.pragma('cache_size = -8192');
     db.pragma('mmap_size = 0');
     db.pragma('journal_size_limit = 67108864');
+    // A checkpoint is two more fsyncs, and bulk writes touch the same pages again and again: 16 MiB at a time instead of 4.
+    db.pragma('wal_autocheckpoint = 4000');
     if (options.maxPages !== undefined) db.pragma(`max_page_count = ${options.maxPages}`);
     requireDurable(db, path);
     return db;

@@ -9,7 +9,7 @@ import { Events } from './events.ts';
 import { Files } from './files.ts';
 import { Filesystems } from './filesystems.ts';
 import { Jobs } from './jobs.ts';
-import { maintain } from './maintenance.ts';
+import { MaintenanceThread } from './maintenance.ts';
 import { defineMemberRows } from './member-rows.ts';
 import { migrate } from './migrate.ts';
 import type { Catalog } from './model.ts';
@@ -114,11 +114,12 @@ function assemble(db: Database, path: string, options: CatalogOptions): Catalog 
     logEvent: (kind, uid, data) => write(() => events.add(kind, uid, data)),
     events: (limit) => read(() => events.newest(limit)),
 
-    dump: async (target) => {
-      await maintain({ kind: 'dump', path, target });
+    prepareDump: () => new MaintenanceThread(),
+    dump: async (target, { thread = new MaintenanceThread(), durable = true } = {}) => {
+      await thread.run({ kind: 'dump', path, target, durable });
     },
-    supersededFiles: async (filesystem) => (await maintain({ kind: 'superseded', path, filesystem })).map(Number),
-    check: () => maintain({ kind: 'check', path }),
+    supersededFiles: async (filesystem) => (await new MaintenanceThread().run({ kind: 'superseded', path, filesystem })).map(Number),
+    check: () => new MaintenanceThread().run({ kind: 'check', path }),
     close: async () => {
       if (!db.open) return;
       writer.close();

@@ -1,4 +1,5 @@
 /** Rows of the catalogue as the rest of hsm sees them. SQL stays in src/catalog/. Times named `...At` are ms since the epoch, sizes are bytes. */
+import type { MaintenanceThread } from './maintenance.ts';
 
 /** File states and the only moves between them; docs/states.md and the SQL CHECK are tested against this table. */
 export const fileMoves = {
@@ -268,8 +269,10 @@ export interface Catalog {
   logEvent(kind: string, uid: number | null, data: unknown): Promise<void>;
   events(limit: number): Promise<EventRow[]>;
 
-  /** A consistent copy of the whole database into a new file (VACUUM INTO). */
-  dump(path: string): Promise<void>;
+  /** Starts the thread that a dump needs, for one that is to come soon. */
+  prepareDump(): MaintenanceThread;
+  /** A consistent copy of the whole database into a new file (VACUUM INTO), durable unless `durable` is false. `thread`: a prepared one. */
+  dump(path: string, options?: { readonly thread?: MaintenanceThread | undefined; readonly durable?: boolean }): Promise<void>;
   /** Inodes whose name a newer file has. */
   supersededFiles(filesystem: number): Promise<number[]>;
   /** integrity_check and foreign_key_check; empty when all is well. */
