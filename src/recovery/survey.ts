@@ -28,19 +28,24 @@ export interface Survey {
 
 /** Reads label, filemarks and the ends of containers, the last first, until a catalogue dump is found. Damage ends it early and is no error. */
 export async function surveyVolume(medium: Medium): Promise<Survey> {
-  const { barcode, writeProtected } = medium;
-  const { capacity, used } = await medium.capacity();
-  const nothing = { barcode, files: [], dump: null, capacity, used, writeProtected };
   const label = await readVolumeLabel(medium);
-  if (label === 'blank') return { ...nothing, kind: 'blank', problem: null };
-  if (label !== barcode) return { ...nothing, kind: 'foreign', problem: label === null ? 'its label is not one of hsm' : `its label says that it is ${label}` };
+  if (label === 'blank') return survey(medium, 'blank', [], null);
+  if (label !== medium.barcode) return survey(medium, 'foreign', [], label === null ? 'its label is not one of hsm' : `its label says that it is ${label}`);
   const files: TapeFile[] = [];
   try {
     for await (const file of tapeFiles(medium)) files.push(file);
-    return { ...nothing, kind: 'hsm', files, dump: await newestDump(medium, files), problem: null };
+    // A drive knows what is used when it was asked for the end.
+    await medium.locateEnd();
+    return await survey(medium, 'hsm', files, null);
   } catch (error) {
-    return { ...nothing, kind: 'hsm', files, dump: await newestDump(medium, files).catch(() => null), problem: `it cannot be read to its end: ${(error as Error).message}` };
+    return survey(medium, 'hsm', files, `it cannot be read to its end: ${(error as Error).message}`);
   }
+}
+
+async function survey(medium: Medium, kind: Survey['kind'], files: readonly TapeFile[], problem: string | null): Promise<Survey> {
+  const { barcode, writeProtected } = medium;
+  const { capacity, used } = await medium.capacity();
+  return { barcode, kind, files, dump: await newestDump(medium, files), capacity, used, writeProtected, problem };
 }
 
 /** The last dump in `files`. A container that cannot be read is passed over. */

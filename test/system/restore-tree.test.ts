@@ -6,6 +6,7 @@ import test from 'ava';
 import { openCatalog } from '../../src/catalog/index.ts';
 import { native } from '../../src/native/index.ts';
 import { stubXattr } from '../../src/stub.ts';
+import { killAt } from '../fixtures/kill-at.ts';
 import { kernelTest, type FilesystemType } from '../fixtures/loopfs.ts';
 import { managed, processesOf, type Managed } from '../fixtures/managed.ts';
 import { factsOf, fileFacts, makeTree } from '../fixtures/tree.ts';
@@ -136,4 +137,35 @@ root('what is there already stays as it is, a part can be restored', async (t) =
   t.is(nothing.exitCode, 5, nothing.stderr);
   t.is((await site.hsm('restore-tree', '--into', '/nowhere')).exitCode, 1);
   t.is((await site.hsm('restore-tree', '/elsewhere')).exitCode, 2);
+});
+
+root('a daemon that is killed in the middle of it leaves no half of a stub, and the next run goes on', async (t) => {
+  t.timeout(600_000);
+  const kill = await killAt(t);
+  const site = await managed(t, 'ext4', { init: ['--cartridges', '2'], env: kill.env });
+  const names = Array.from({ length: 20 }, (_, number) => `d/${number}`);
+  mkdirSync(join(site.mount, 'd'));
+  for (const name of names) {
+    writeFileSync(join(site.mount, name), name.repeat(1000));
+    utimesSync(join(site.mount, name), old, old);
+  }
+  t.is((await site.hsm('archive', '--older-than', '1y', site.mount)).exitCode, 0);
+  let struck = 0;
+  for (const [n, when] of [[1, 'before'], [1, 'after'], [2, 'before'], [2, 'after']] as const) {
+    await replaceFilesystem(site, 'ext4');
+    await site.startDaemon();
+    kill.arm({ when, call: 'fsync', path: '', n });
+    const cut = await site.hsm('restore-tree');
+    if (kill.struck()) struck += 1;
+    else t.is(cut.exitCode, 0, cut.stderr);
+    kill.arm({ when, call: 'fsync', path: '', n: 0 });
+    await until(async () => (await site.hsm('status')).exitCode === 0);
+    const rest = await site.hsm('restore-tree');
+    // Where all had been made before, nothing is lost any more.
+    t.true(rest.exitCode === 0 || (rest.exitCode === 1 && /nothing is lost/.test(rest.stderr)), rest.stderr);
+    for (const name of names) t.is(readFileSync(join(site.mount, name), 'utf8'), name.repeat(1000));
+    t.deepEqual(readdirSync(join(site.mount, 'd')).length, names.length);
+    await site.hsm('release', site.mount);
+  }
+  t.true(struck >= 3, `${struck} kills`);
 });
