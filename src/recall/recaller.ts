@@ -4,11 +4,13 @@ import type { Catalog, CopyRow } from '../catalog/model.ts';
 import { errorCode } from '../errors.ts';
 import type { Medium } from '../media/medium.ts';
 import { native } from '../native/index.ts';
-import { decodeStubRecord, encodeStubRecord, stubXattr } from '../stub.ts';
+import { decodeStubRecord, stubXattr } from '../stub.ts';
 import { classify, readInode } from './classify.ts';
 import { Committer } from './committer.ts';
 import { denialErrnos, type DenialErrno, type Keeper, type StubEvent } from './keeper-client.ts';
+import { findLostRecord } from './lost-record.ts';
 import { MoveBatch } from './move-batch.ts';
+import { FailedRows, type QueueRow, RestoreRate, rowOf } from './queue-rows.ts';
 import { isWanted, requestKey, type JobInterest, type RecallFailure, type RecallRequest } from './requests.ts';
 import { batchFiles, restoreContainer, type ManagedFilesystem, type RestoreContext } from './restorer.ts';
 import { VolumeQueue } from './volume-queue.ts';
@@ -47,26 +49,6 @@ export interface RecallerOptions {
   readonly log: Log;
 }
 
-/** One line of `hsm queue --json`. */
-export interface QueueRow {
-  readonly id: string;
-  readonly path: string;
-  readonly state: string;
-  readonly volume: string | null;
-  readonly container: number | null;
-  readonly size: number;
-  readonly done: number;
-  /** 1 is next on its volume; null while it is being restored or has failed. */
-  readonly position: number | null;
-  /** Seconds, when there is a measured rate to tell from. */
-  readonly eta: number | null;
-  /** Seconds since it was asked for. */
-  readonly age: number;
-  readonly priority: number;
-  readonly reason: string | null;
-  readonly waiters: readonly { readonly pid: number; readonly uid: number; readonly exe: string }[];
-}
-
 /** A file that a job wants back. */
 export interface Wanted {
   /** Index in the configuration's filesystems. */
@@ -80,23 +62,20 @@ export interface Wanted {
 
 const interactivePriority = 100;
 const jobPriority = 50;
-const failedKept = 100;
-const failedKeptMs = 600_000;
 
 export class Recaller {
   readonly #options: RecallerOptions;
   readonly #byKey = new Map<string, RecallRequest>();
   readonly #byEvent = new Map<number, RecallRequest>();
   readonly #volumes = new Map<string, VolumeQueue>();
-  readonly #failed: { readonly row: QueueRow; readonly at: number }[] = [];
+  readonly #failed = new FailedRows();
   readonly #committer: Committer;
   readonly #moves: MoveBatch;
   readonly #context: RestoreContext;
   readonly #running = new Set<Promise<void>>();
   #nextId = 1;
   #stopping = false;
-  /** Bytes and seconds of recent restores, for ETAs. */
-  #rate = { bytes: 0, seconds: 0 };
+  readonly #rate = new RestoreRate();
 
   constructor(options: RecallerOptions) {
     this.#options = options;
@@ -171,20 +150,18 @@ export class Recaller {
         if (queued) position += 1;
         // Until a drive is up nobody can tell.
         ahead += queue.patient ? Infinity : request.record.size - request.done;
-        rows.push(this.#row(request, volume, queued ? position : null, ahead));
+        rows.push(rowOf(request, volume, queued ? position : null, ahead, this.#rate));
       }
     }
-    for (const request of this.#byKey.values()) if (!listed.has(request)) rows.unshift(this.#row(request, null, null, request.record.size - request.done));
-    const since = Date.now() - failedKeptMs;
-    for (const { row, at } of this.#failed) if (at >= since) rows.push(row);
+    for (const request of this.#byKey.values()) if (!listed.has(request)) rows.unshift(rowOf(request, null, null, request.record.size - request.done, this.#rate));
+    rows.push(...this.#failed.rows);
     return uid === null ? rows : rows.filter((row) => row.waiters.some((waiter) => waiter.uid === uid));
   }
 
   counts(): { readonly queued: number; readonly active: number; readonly failed: number } {
     let active = 0;
     for (const request of this.#byKey.values()) if (request.state === 'restoring' || request.state === 'locating') active += 1;
-    const since = Date.now() - failedKeptMs;
-    return { queued: this.#byKey.size - active, active, failed: this.#failed.filter(({ at }) => at >= since).length };
+    return { queued: this.#byKey.size - active, active, failed: this.#failed.rows.length };
   }
 
   /** Sends the waiters of `r<id>` away with an errno. False when there is no such request, or (with a uid) it is another user's. */
@@ -284,27 +261,14 @@ export class Recaller {
     void this.#resolve([request]);
   }
 
-  /** A hollow file without a record: a sparse file of its owner's, or a stub that somebody took the record from. The catalogue tells. */
+  /** Of a hollow file without a record the catalogue tells whether it is a stub. */
   async #lookUp(event: StubEvent): Promise<void> {
     const { catalog, filesystems, keeper, log } = this.#options;
     try {
       await this.#moves.flush();
-      const { ino } = native.statx(event.fd, '');
-      const id = filesystems[event.filesystem]?.id;
-      const [row] = id === undefined ? [] : await catalog.filesByInode(id, [ino]);
-      const object = row === undefined ? undefined : await catalog.object(row.object);
-      // Another reader of it may have come this way meanwhile.
-      const inode = readInode(event.fd);
-      const isHollow = inode.bytes === null && inode.range.data === -1;
-      const copy = object?.copies[0];
-      const wasStub = (row?.state === 'stub' || row?.state === 'recalling') && row.handleHash === inode.handleHash && row.size === inode.stat.size && row.mtimeNs === inode.stat.mtimeNs;
-      if (isHollow && wasStub && copy !== undefined) {
-        const { size, mtimeNs, handleHash } = row;
-        native.setxattr(event.fd, stubXattr, encodeStubRecord({ flags: 0, volume: copy.volume, container: copy.container, offset: copy.offset, object: row.object, size, mtimeNs, handleHash }));
-        log.warn({ path: event.path }, 'a stub had lost its record: written again');
-      }
-      if (isHollow && wasStub && copy === undefined) throw new Error('it was a stub, and no copy of its object is known');
-      if ((isHollow && wasStub) || inode.bytes !== null) {
+      const { isStub, rewritten } = await findLostRecord(event.fd, filesystems[event.filesystem]?.id, catalog);
+      if (rewritten) log.warn({ path: event.path }, 'a stub had lost its record: written again');
+      if (isStub) {
         this.onStub(event);
         return;
       }
@@ -515,9 +479,8 @@ export class Recaller {
 
   #remember(request: RecallRequest, failure: RecallFailure): void {
     const { catalog, filesystems, log } = this.#options;
-    const row = { ...this.#row(request, request.copies[0]?.volume ?? null, null, 0), state: 'failed', done: 0, eta: null, reason: failure.message };
-    this.#failed.push({ row, at: Date.now() });
-    if (this.#failed.length > failedKept) this.#failed.shift();
+    const row = rowOf(request, request.copies[0]?.volume ?? null, null, 0, this.#rate);
+    this.#failed.add({ ...row, state: 'failed', done: 0, eta: null, reason: failure.message });
     if (failure === stopping) return;
     log.warn({ path: request.path, code: failure.code, reason: failure.message, waiters: request.waiters.size }, 'a recall failed');
     const filesystem = filesystems[request.filesystem]?.id;
@@ -527,26 +490,6 @@ export class Recaller {
       .addRecallRequest(kept)
       .then((id) => catalog.endRecallRequests([id], 'failed', failure.message))
       .catch((error: unknown) => log.error({ error }, 'a failed recall was not recorded'));
-  }
-
-  #row(request: RecallRequest, volume: string | null, position: number | null, bytesAhead: number): QueueRow {
-    const copy = request.copies[0];
-    const { bytes, seconds } = this.#rate;
-    return {
-      id: `r${request.id}`,
-      path: request.path,
-      state: request.state,
-      volume: volume ?? copy?.volume ?? request.record.volume,
-      container: copy?.container ?? request.record.container,
-      size: request.record.size,
-      done: request.done,
-      position,
-      eta: bytes > 0 && seconds > 0 && bytesAhead < Infinity ? Math.ceil(Math.max(bytesAhead, request.record.size - request.done) / (bytes / seconds)) : null,
-      age: Math.floor((Date.now() - request.createdAt) / 1000),
-      priority: request.priority,
-      reason: request.reason,
-      waiters: [...request.waiters.values()].map(({ pid, uid, exe }) => ({ pid, uid, exe })),
-    };
   }
 }
 
