@@ -52,7 +52,7 @@
       "target_name": "hsm-keeper",
       "type": "executable",
       "include_dirs!": ["<(node_root_dir)/include/node"],
-      "sources": ["keeper/main.cc", "keeper/keeper.cc", "keeper/process.cc", "keeper/succession.cc", "keeper/group.cc", "keeper/pending.cc", "keeper/readers.cc", "keeper/rights.cc", "keeper/worker.cc", "keeper/denier.cc", "keeper/handover.cc", "keeper/holders.cc", "keeper/mounting.cc", "keeper/notify.cc", "keeper/options.cc", "keeper/table.cc", "keeper/witness.cc"],
+      "sources": ["keeper/main.cc", "keeper/keeper.cc", "keeper/process.cc", "keeper/succession.cc", "keeper/group.cc", "keeper/pending.cc", "keeper/readers.cc", "keeper/rights.cc", "keeper/worker.cc", "keeper/denier.cc", "keeper/handover.cc", "keeper/holders.cc", "keeper/mounting.cc", "keeper/mounts.cc", "keeper/filesystems.cc", "keeper/notify.cc", "keeper/options.cc", "keeper/table.cc", "keeper/witness.cc"],
       "ldflags": ["-pthread"]
     },
     {

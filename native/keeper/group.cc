@@ -72,8 +72,24 @@ FileHandle HandleOf(int fd) {
   return handle;
 }
 
+uint16_t FilesystemOf(const std::vector<Filesystem>& filesystems, int fd) {
+  const auto count = static_cast<uint16_t>(filesystems.size());
+  struct stat status;
+  if (fstat(fd, &status) == 0)
+    for (uint16_t index = 0; index < count; index++)
+      if (filesystems[index].device == status.st_dev)
+        return index;
+  // Other subvolumes of a btrfs; never first, since a copy of a whole device has the same UUID.
+  const std::string uuid = UuidOf(fd);
+  for (uint16_t index = 0; index < count && !uuid.empty(); index++)
+    if (filesystems[index].uuid == uuid)
+      return index;
+  return kUnknownFilesystem;
+}
+
 int OpenByHandle(const std::vector<Filesystem>& filesystems, const StubEvent& event, int access) {
-  if (event.filesystem >= filesystems.size() || event.handle.length == 0) {
+  if (event.filesystem >= filesystems.size() || filesystems[event.filesystem].rootFd < 0 ||
+      event.handle.length == 0) {
     errno = ESTALE;
     return -1;
   }
@@ -128,14 +144,8 @@ int Group::Mark(unsigned flags, int dirFd, const char* path) {
 }
 
 std::string Group::Guard(Filesystem& filesystem) {
-  struct stat self;
-  if (stat(filesystem.path.c_str(), &self) != 0)
-    return Failure(filesystem.path);
-  if (IsRoot(self))
-    return RootProblem(filesystem.path);
-  filesystem.device = self.st_dev;
-  if (Mark(FAN_MARK_ADD | FAN_MARK_FILESYSTEM, AT_FDCWD, filesystem.path.c_str()) != 0)
-    return Failure("cannot guard " + filesystem.path);
+  if (std::string problem = GuardPath(filesystem.path); !problem.empty())
+    return problem;
   filesystem.treeFd = static_cast<int>(
       syscall(SYS_open_tree, AT_FDCWD, filesystem.path.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
   if (filesystem.treeFd < 0)
@@ -145,8 +155,23 @@ std::string Group::Guard(Filesystem& filesystem) {
   filesystem.rootFd = openat(filesystem.treeFd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (filesystem.rootFd < 0)
     return Failure("cannot open the private mount of " + filesystem.path);
+  struct stat root;
+  if (fstat(filesystem.rootFd, &root) != 0)
+    return Failure(filesystem.path);
+  filesystem.device = root.st_dev;
   filesystem.uuid = UuidOf(filesystem.rootFd);
   return "";
+}
+
+std::string Group::GuardPath(const std::string& path) {
+  struct stat self;
+  if (stat(path.c_str(), &self) != 0)
+    return Failure(path);
+  if (IsRoot(self))
+    return RootProblem(path);
+  return Mark(FAN_MARK_ADD | FAN_MARK_FILESYSTEM, AT_FDCWD, path.c_str()) == 0
+             ? ""
+             : Failure("cannot guard " + path);
 }
 
 std::string Group::GuardMount(int mountFd, const std::string& name) {

@@ -8,19 +8,30 @@
 
 namespace hsm {
 
+// What is mounted at the path of a managed filesystem.
+enum class View : uint8_t { kAbsent = 0, kSeen = 1, kAnother = 2 };
+
 struct Filesystem {
   std::string path;
   uint64_t device = 0; // st_dev of its root
   // The same for all subvolumes of a btrfs; empty where the kernel tells none (before Linux 6.9).
   std::string uuid;
-  int treeFd = -1; // detached private mount; its accesses raise no events
-  int rootFd = -1; // directory opened inside it
+  int treeFd = -1;         // detached private mount; its accesses raise no events
+  int rootFd = -1;         // directory opened inside it; -1 while this process does not have the filesystem
+  uint64_t superblock = 0; // mounts.h
+  View view = View::kAbsent;
+  bool unguarded = false; // it was mounted before it was guarded
+  bool told = true;       // the worker knows all of this
+  bool given = false;     // the worker has the private mount
 };
 
 // The filesystem's UUID as bytes, or empty.
 std::string UuidOf(int fd);
 
 FileHandle HandleOf(int fd);
+
+// Whose file this is: an index, or kUnknownFilesystem.
+uint16_t FilesystemOf(const std::vector<Filesystem>& filesystems, int fd);
 
 // The event's file, opened in the private mount of its filesystem: no event is raised, whatever mount the
 // reader came through. O_NONBLOCK: a user's lease is EAGAIN. -1 and errno on failure.
@@ -36,6 +47,8 @@ public:
 
   // Marks the whole filesystem, then clones its mount and silences the clone.
   std::string Guard(Filesystem& filesystem);
+  // Marks the whole filesystem that is seen at a path, no more.
+  std::string GuardPath(const std::string& path);
   // Marks the filesystem of a mount that may not be visible yet. `name`: for the error line.
   std::string GuardMount(int mountFd, const std::string& name);
 

@@ -10,34 +10,12 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "mounts.h"
+
 namespace hsm {
 namespace {
 
 constexpr unsigned kClasses = FAN_CLASS_NOTIF | FAN_CLASS_CONTENT | FAN_CLASS_PRE_CONTENT;
-
-// The kernel's number of the superblock, which is not st_dev on btrfs: proc_pid_mountinfo(5) has it.
-uint64_t SuperblockOf(const std::string& path) {
-  int mount = -1;
-  alignas(file_handle) char room[sizeof(file_handle) + FileHandle::kRoom];
-  auto* handle = reinterpret_cast<file_handle*>(room);
-  handle->handle_bytes = FileHandle::kRoom;
-  if (name_to_handle_at(AT_FDCWD, path.c_str(), handle, &mount, 0) != 0)
-    return 0;
-  uint64_t found = 0;
-  FILE* mounts = std::fopen("/proc/self/mountinfo", "re");
-  char* line = nullptr;
-  size_t room2 = 0;
-  while (mounts != nullptr && getline(&line, &room2, mounts) > 0) {
-    int id;
-    unsigned major, minor;
-    if (std::sscanf(line, "%d %*d %u:%u", &id, &major, &minor) == 3 && id == mount)
-      found = uint64_t{major} << 20 | minor;
-  }
-  std::free(line);
-  if (mounts != nullptr)
-    std::fclose(mounts);
-  return found;
-}
 
 // proc_pid_fdinfo(5): the group's class, and the superblocks that it marks. Groups of other classes are those
 // of virus scanners and the like.
@@ -91,7 +69,7 @@ std::string NameOf(const std::string& process) {
 std::string HoldersOf(const std::vector<Filesystem>& filesystems) {
   std::vector<uint64_t> superblocks;
   for (const Filesystem& filesystem : filesystems)
-    if (const uint64_t superblock = SuperblockOf(filesystem.path); superblock != 0)
+    if (const uint64_t superblock = MountAt(filesystem.path).superblock; superblock != 0)
       superblocks.push_back(superblock);
   std::string holders;
   DIR* processes = opendir("/proc");

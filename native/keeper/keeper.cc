@@ -55,6 +55,10 @@ bool Keeper::StartWorker() {
     return false;
   Add(worker_.socket(), EPOLLIN, kWorkerSocket);
   readers_.set_worker(worker_.pid());
+  for (Filesystem& filesystem : options_.filesystems) {
+    filesystem.told = false;
+    filesystem.given = filesystem.rootFd >= 0;
+  }
   return true;
 }
 
@@ -160,7 +164,8 @@ int Keeper::Run() {
   signals_ = signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK);
   wake_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   epoll_ = epoll_create1(EPOLL_CLOEXEC);
-  if (signals_ < 0 || wake_ < 0 || epoll_ < 0)
+  mounts_ = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+  if (signals_ < 0 || wake_ < 0 || epoll_ < 0 || mounts_ < 0)
     return Fail(std::string("keeper: ") + std::strerror(errno), kExitFailed);
   if (const std::string problem = Guard(); !problem.empty())
     return Fail(problem, kExitFailed);
@@ -177,6 +182,7 @@ int Keeper::Run() {
     AdoptEvents();
   Add(signals_, EPOLLIN, kSignal);
   Add(wake_, EPOLLIN, kWake);
+  Add(mounts_, EPOLLPRI, kMounts);
   if (!StartWorker()) {
     if (!adopted_)
       return Fail("the daemon cannot be started", kExitFailed);
@@ -206,11 +212,14 @@ int Keeper::Run() {
         (void)!read(wake_, &drained, sizeof drained);
       else if (tag == kWorkerSocket && worker_.alive() && !worker_.Receive())
         epoll_ctl(epoll_, EPOLL_CTL_DEL, worker_.socket(), nullptr);
+      else if (tag == kMounts)
+        CheckMounts();
       else if (tag > kWaiter)
         WaiterGone(tag - kWaiter);
     }
     OnReady();
     worker_.SendOverflows();
+    TellWorker();
     const bool blockedNow = worker_.alive() && !worker_.Deliver();
     if (blockedNow != blocked && worker_.alive()) {
       epoll_event event = {};

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "group.h"
+#include "mounts.h"
 #include "options.h"
 #include "pending.h"
 #include "readers.h"
@@ -29,7 +30,9 @@ public:
                    const uint64_t one = 1;
                    (void)!write(wake_, &one, sizeof one);
                  }),
-        worker_(options_, group_, table_, pending_, [this](const StubEvent& event) { Watch(event); }) {}
+        worker_(
+            options_, group_, table_, pending_, [this](const StubEvent& event) { Watch(event); },
+            [this](uint16_t filesystem) { LetGo(filesystem); }) {}
 
   int Run();
   // In place of a keeper that stopped or a denier that died: what is inherited is denied.
@@ -49,6 +52,10 @@ private:
   bool Succeed();
   void AdoptEvents();
   std::string Guard();
+  void CheckMounts();
+  bool Take(Filesystem& filesystem, const Mount& mount);
+  void LetGo(uint16_t index);
+  void TellWorker();
   void ForgetStored();
   void StartWitness(unsigned generation);
   bool StartWorker();
@@ -65,7 +72,7 @@ private:
   Holdings Held() const { return {group_.fd(), table_.fd()}; }
 
   // Tags of epoll events; larger ones are kWaiter + the id of a pending event.
-  enum : uint64_t { kSignal = 1, kWake, kWorkerSocket, kWaiter };
+  enum : uint64_t { kSignal = 1, kWake, kWorkerSocket, kMounts, kWaiter };
 
   Options options_;
   Group group_;
@@ -77,7 +84,7 @@ private:
   std::vector<StubEvent> orphans_;
   int predecessor_ = -1; // the connection to who gave us group and table
   unsigned generation_ = 0;
-  int lock_ = -1, epoll_ = -1, wake_ = -1, signals_ = -1;
+  int lock_ = -1, epoll_ = -1, wake_ = -1, signals_ = -1, mounts_ = -1;
   // adopted_: stubs are guarded already. hasReaders_: some wait, so this process cannot just give up.
   bool adopted_ = false, hasReaders_ = false, everReady_ = false, stopping_ = false, done_ = false;
   int exitCode_ = 0;

@@ -7,13 +7,15 @@ namespace hsm {
 
 enum class MessageType : uint8_t {
   // keeper -> worker
-  kEvent = 1,    // EventMessage, the executable's path, the file's path; carries an O_RDWR fd of the file
-  kGone = 2,     // IdMessage: the waiter died or its event was answered otherwise
-  kOverflow = 3, // OverflowMessage, once to each worker and then when there are more
+  kEvent = 1,      // EventMessage, the executable's path, the file's path; carries an O_RDWR fd of the file
+  kGone = 2,       // IdMessage: the waiter died or its event was answered otherwise
+  kOverflow = 3,   // OverflowMessage, once to each worker and then when there are more
+  kFilesystem = 4, // FilesystemMessage; carries the fd of its private mount if that is new
   // worker -> keeper
   kAnswer = 16,  // AnswerMessage, then `count` ids (u64)
   kReady = 17,   // the worker serves events
   kStopped = 18, // StoppedMessage: the worker ends in good order, or cannot start
+  kLetGo = 19,   // LetGoMessage: the worker has closed its fd of a filesystem
 };
 
 struct EventMessage {
@@ -26,6 +28,16 @@ struct EventMessage {
   uint64_t id;
 };
 static_assert(sizeof(EventMessage) == 24);
+
+struct FilesystemMessage {
+  uint8_t type;
+  uint8_t view;        // group.h
+  uint16_t filesystem; // as in EventMessage
+  uint8_t unguarded;   // 1: it was mounted before it was guarded
+  uint8_t pad[3];
+  uint64_t superblock; // mounts.h; 0: it was not seen yet
+};
+static_assert(sizeof(FilesystemMessage) == 16);
 
 struct IdMessage {
   uint8_t type;
@@ -52,6 +64,13 @@ struct AnswerMessage {
   uint32_t pad2;
 };
 static_assert(sizeof(AnswerMessage) == 16);
+
+struct LetGoMessage {
+  uint8_t type;
+  uint8_t pad;
+  uint16_t filesystem;
+};
+static_assert(sizeof(LetGoMessage) == 4);
 
 struct StoppedMessage {
   uint8_t type;

@@ -139,6 +139,11 @@ void Readers::Stop(int patienceMs) {
   threads_.clear();
 }
 
+void Readers::WithFilesystems(const std::function<void()>& change) {
+  std::unique_lock lock(filesystemsMutex_);
+  change();
+}
+
 bool Readers::hasManyFds() {
   return 2 * pending_.Count() + kSpareFds <= FdLimit();
 }
@@ -226,16 +231,6 @@ void Readers::Handle(const fanotify_event_metadata& event, int pidfd) {
 }
 
 void Readers::HandleStub(const fanotify_event_metadata& event, int pidfd) {
-  const std::string uuid = UuidOf(event.fd);
-  struct stat status = {};
-  const bool known = fstat(event.fd, &status) == 0;
-  uint16_t index = 0;
-  while (index < filesystems_.size() && !(known && filesystems_[index].device == status.st_dev))
-    index++;
-  // Other subvolumes of a btrfs; never first, since a copy of a whole device has the same UUID.
-  if (index == filesystems_.size() && !uuid.empty())
-    for (index = 0; index < filesystems_.size() && filesystems_[index].uuid != uuid;)
-      index++;
   const bool own = event.pid == worker_ || event.pid == getpid();
   if (own || deniesSince_ != 0) {
     group_.Respond(event.fd, own ? EBUSY : EAGAIN);
@@ -253,8 +248,11 @@ void Readers::HandleStub(const fanotify_event_metadata& event, int pidfd) {
     stub.pidfd = -1;
   }
   stub.pid = event.pid;
-  stub.filesystem = index < filesystems_.size() ? index : kUnknownFilesystem;
-  stub.device = index < filesystems_.size() ? filesystems_[index].device : 0;
+  {
+    std::shared_lock lock(filesystemsMutex_);
+    stub.filesystem = FilesystemOf(filesystems_, event.fd);
+    stub.device = stub.filesystem == kUnknownFilesystem ? 0 : filesystems_[stub.filesystem].device;
+  }
   stub.preAccess = (event.mask & FAN_PRE_ACCESS) != 0;
   stub.handle = HandleOf(event.fd);
   pending_.Add(std::move(stub), [](StubEvent& added) {

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <functional>
 #include <mutex>
+#include <shared_mutex>
 #include <vector>
 
 #include "group.h"
@@ -38,6 +39,9 @@ public:
   // Events of this process (the worker) on stubs are refused: waiting for itself would be a deadlock.
   void set_worker(pid_t pid) { worker_ = pid; }
 
+  // While `change` runs no reader thread looks at the filesystems.
+  void WithFilesystems(const std::function<void()>& change);
+
   // False when fds are scarce: then only events get one.
   bool hasManyFds();
 
@@ -64,6 +68,7 @@ private:
   uint64_t takenBefore_ = 0;
   bool waitedBefore_ = false;
   std::atomic<uint64_t> resident_{0}, unreadable_{0};
+  std::shared_mutex filesystemsMutex_;
   std::mutex mutex_;
   std::vector<pthread_t> threads_;
 };

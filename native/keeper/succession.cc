@@ -151,13 +151,6 @@ bool Keeper::Succeed() {
   return true;
 }
 
-std::string Keeper::Guard() {
-  for (Filesystem& filesystem : options_.filesystems)
-    if (std::string problem = group_.Guard(filesystem); !problem.empty())
-      return problem; // a predecessor that gets no confirmation goes on as it was
-  return "";
-}
-
 // The recorded events are served on. Of those that a dead keeper had taken but not recorded only the number
 // can be guessed: their readers get EAGAIN, never zeros.
 void Keeper::AdoptEvents() {

@@ -100,7 +100,8 @@ bool Worker::Start() {
     KeepAcrossExec(group_.fd());
     KeepAcrossExec(table_.fd());
     for (const Filesystem& filesystem : options_.filesystems)
-      KeepAcrossExec(filesystem.rootFd);
+      if (filesystem.rootFd >= 0)
+        KeepAcrossExec(filesystem.rootFd);
     execve(arguments[0], arguments.data(), environment.data());
     std::fprintf(stderr, "hsm-keeper: cannot start %s: %s\n", arguments[0], std::strerror(errno));
     _exit(127);
@@ -159,6 +160,14 @@ bool Worker::Receive() {
       stopped_ = true;
       stubsLeft_ = length < 2 || buffer[1] != 0;
       break;
+    case MessageType::kLetGo: {
+      LetGoMessage message;
+      if (static_cast<size_t>(length) < sizeof message)
+        break;
+      std::memcpy(&message, buffer, sizeof message);
+      onLetGo_(message.filesystem);
+      break;
+    }
     default:
       std::fprintf(stderr, "hsm-keeper: message of unknown type %d from the daemon\n", buffer[0]);
     }
@@ -168,6 +177,9 @@ bool Worker::Receive() {
 bool Worker::Deliver() {
   StubEvent event;
   while (ready_ && pending_.NextUndelivered(&event)) {
+    // It was mounted, and marked, just before.
+    if (event.filesystem == kUnknownFilesystem && !event.adopted)
+      event.filesystem = FilesystemOf(options_.filesystems, event.fd);
     const int file = FileToRestore(options_.filesystems, event);
     if (file < 0) {
       // A user's lease, or no more fds for a while.
@@ -211,6 +223,23 @@ void Worker::SendOverflows() {
     return; // tried again
   overflowsSent_ = overflows.count;
   table_.TellOverflows(overflows.count);
+}
+
+bool Worker::SendFilesystem(uint16_t index) {
+  const Filesystem& filesystem = options_.filesystems[index];
+  FilesystemMessage change = {};
+  change.type = static_cast<uint8_t>(MessageType::kFilesystem);
+  change.view = static_cast<uint8_t>(filesystem.view);
+  change.filesystem = index;
+  change.unguarded = filesystem.unguarded;
+  change.superblock = filesystem.superblock;
+  iovec part = {&change, sizeof change};
+  msghdr message = {};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  if (filesystem.rootFd < 0 || filesystem.given)
+    return sendmsg(socket_, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
+  return SendWithFds(socket_, message, {filesystem.rootFd}, MSG_DONTWAIT) >= 0;
 }
 
 bool Worker::SendEvent(const StubEvent& event, int file) {

@@ -15,10 +15,11 @@ namespace hsm {
 class Worker {
 public:
   // onDelivered: called with each event that the worker was given, on the thread that called Deliver().
+  // onLetGo: called by Receive() with the index of a filesystem whose fd the worker has closed.
   Worker(const Options& options, Group& group, Table& table, Pending& pending,
-         std::function<void(const StubEvent&)> onDelivered)
+         std::function<void(const StubEvent&)> onDelivered, std::function<void(uint16_t)> onLetGo)
       : options_(options), group_(group), table_(table), pending_(pending),
-        onDelivered_(std::move(onDelivered)) {}
+        onDelivered_(std::move(onDelivered)), onLetGo_(std::move(onLetGo)) {}
 
   // Forks and execs; the child finds its fds in the environment variable HSM_KEEPER. False when that failed.
   bool Start();
@@ -33,6 +34,8 @@ public:
   bool Deliver();
   void SendGone(uint64_t id);
   void SendOverflows();
+  // What has become of a filesystem; false when it must be sent again.
+  bool SendFilesystem(uint16_t index);
 
   int socket() const { return socket_; }
   pid_t pid() const { return pid_; }
@@ -50,6 +53,7 @@ private:
   Table& table_;
   Pending& pending_;
   std::function<void(const StubEvent&)> onDelivered_;
+  std::function<void(uint16_t)> onLetGo_;
   int socket_ = -1;
   pid_t pid_ = 0;
   uint64_t overflowsSent_ = 0;

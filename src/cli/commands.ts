@@ -12,6 +12,7 @@ export const commands: readonly CommandEntry[] = [
   { name: 'init', summary: 'set up: config, catalogue and a tape library', load: () => import('./init.ts') },
   { name: 'daemon', summary: 'run the daemon in the foreground', load: () => import('./daemon.ts') },
   { name: 'mount', summary: 'mount a managed filesystem, guarded before anybody can see it', load: () => import('./mount.ts') },
+  { name: 'umount', summary: 'unmount a managed filesystem and free its device', load: () => import('./umount.ts') },
   { name: 'archive', summary: 'copy cold files to tape and leave stubs', load: () => import('./archive.ts') },
   { name: 'release', summary: 'turn archived files into stubs', load: () => import('./release.ts') },
   { name: 'recall', summary: 'bring data back from tape, in tape order', load: () => import('./recall.ts') },

@@ -27,6 +27,7 @@ export function statusLines(status: Status, now: number): string[] {
   for (const each of filesystems) {
     const files = `${each.stubs.toLocaleString('en-US')} stubs, ${each.archived.toLocaleString('en-US')} archived`;
     lines.push(`filesystem   ${printable(each.path)} (${each.type}, ${guards[each.guard]}): ${files}`);
+    if (each.warning) lines.push(`             ${each.warning}`);
   }
   lines.push(`recalls      ${recalls.queued} queued, ${recalls.active} active, ${recalls.failed} failed`);
   for (const each of drives) lines.push(`drive        ${driveInWords(each)}`);

@@ -1,15 +1,16 @@
 /** Everything that a running daemon holds, opened in order and closed in reverse. */
-import { existsSync } from 'node:fs';
+import { closeSync, existsSync } from 'node:fs';
 import { openCatalog } from '../catalog/index.ts';
 import type { Catalog } from '../catalog/model.ts';
 import { cataloguePath, type Config } from '../config.ts';
 import { HsmError } from '../errors.ts';
 import { DrivePool } from '../library/drive-pool.ts';
 import { openLibrary, type CartridgeLibrary } from '../library/open-library.ts';
-import { KeeperClient, type KeeperEvents, type Overflows } from '../recall/keeper-client.ts';
+import { type FilesystemChange, KeeperClient, type KeeperEvents, type Overflows } from '../recall/keeper-client.ts';
 import { Recaller, type Log } from '../recall/recaller.ts';
 import type { ManagedFilesystem } from '../recall/restorer.ts';
-import { filesystemAt } from './filesystem-at.ts';
+import { filesystemAt, isAnother } from './filesystem-at.ts';
+import { applyChange, sourceOf } from './filesystems.ts';
 import { InodeLocks } from './inode-locks.ts';
 import { Jobs } from './jobs.ts';
 
@@ -27,13 +28,22 @@ export interface KeeperFds {
   readonly managed: boolean;
   /** Errors at the start are JSON objects. */
   readonly json: boolean;
-  /** One per filesystem of the configuration, in its order. */
+  /** One per filesystem of the configuration, in its order; -1 for those that are not mounted. */
   readonly mounts: readonly number[];
 }
 
 export interface DaemonFilesystem extends ManagedFilesystem {
   readonly type: string;
   readonly locks: InodeLocks;
+  readonly uuid: string;
+  /** -1 while the filesystem is not held. */
+  mountFd: number;
+  view: FilesystemChange['view'];
+  /** `major:minor`; null before the keeper told. */
+  superblock: string | null;
+  /** Its device, as last mounted. */
+  source: string | null;
+  unguardedSince: Date | null;
 }
 
 export interface Daemon {
@@ -53,6 +63,9 @@ export interface Daemon {
   readonly overflows: () => Overflows | null;
 }
 
+/** Of a daemon that wants to be started again; any code but 0 does. */
+const restartExit = 75;
+
 export async function openDaemon(config: Config, fds: KeeperFds, log: Log, onKeeperClosed: () => void): Promise<Daemon> {
   const catalog = openCatalog(existing(cataloguePath(config.state), config));
   const filesystems = await matchFilesystems(config, catalog, fds);
@@ -68,6 +81,15 @@ export async function openDaemon(config: Config, fds: KeeperFds, log: Log, onKee
       if (seen.fresh > 0) recordOverflow(seen, catalog, log);
     },
     stub: (event) => recaller?.onStub(event),
+    filesystem: (change) => {
+      const filesystem = filesystems[change.index];
+      if (filesystem !== undefined && change.fd !== null && isAnother(filesystem)) {
+        log.warn({ path: filesystem.path }, 'a filesystem is mounted that is another than at the start: the daemon starts again');
+        process.exit(restartExit);
+      }
+      if (filesystem !== undefined) applyChange(filesystem, change, log);
+      else if (change.fd !== null) closeSync(change.fd);
+    },
     unusable: (id) => keeper.answer([id], 'EAGAIN'),
     gone: (id) => recaller?.onGone(id),
     closed: onKeeperClosed,
@@ -106,7 +128,7 @@ async function matchFilesystems(config: Config, catalog: Catalog, fds: KeeperFds
     if (row === undefined || mountFd === undefined) {
       throw new HsmError('CONFIG', `${path} is not in the catalogue: run 'hsm init' for it`, { exit: 2, path });
     }
-    matched.push({ id: row.id, path, type: row.type, mountFd, locks: new InodeLocks() });
+    matched.push({ id: row.id, uuid: row.uuid, path, type: row.type, mountFd, locks: new InodeLocks(), view: mountFd < 0 ? 'absent' : 'seen', superblock: null, source: mountFd < 0 ? null : sourceOf(path), unguardedSince: null });
   }
   return matched;
 }

@@ -19,4 +19,11 @@ export async function filesystemAt(catalog: Pick<Catalog, 'filesystems' | 'addFi
   return catalog.addFilesystem({ path, type: mount.type, uuid });
 }
 
+/** What is mounted at the path of a filesystem has another UUID. */
+export function isAnother({ path, uuid }: { readonly path: string; readonly uuid: string }, mount: Mount | undefined = mountOf(path, mounts())): boolean {
+  if (mount?.path !== path || !isUuid(uuid)) return false;
+  const seen = filesystemId(mount);
+  return isUuid(seen) && seen !== uuid;
+}
+
 const isUuid = (id: string): boolean => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id);

@@ -3,6 +3,7 @@ import { exitCodes, HsmError, usageError } from '../errors.ts';
 import { denialErrnos } from '../recall/keeper-client.ts';
 import { runArchiveJob, runReleaseJob, runVerifyJob } from './archive-jobs.ts';
 import type { Daemon } from './daemon.ts';
+import { unmountFilesystem } from './filesystems.ts';
 import { fileInfos } from './file-info.ts';
 import { managedPath, pathKeys, type ManagedPath } from './managed-paths.ts';
 import { runRecallJob } from './recall-job.ts';
@@ -15,7 +16,13 @@ import { flag, integer, optionalText, parseArchive, text, wirePaths, type Params
 export function handlersOf(daemon: Daemon): Handlers {
   const { catalog, drives, filesystems, jobs, recaller, config } = daemon;
   const roots = config.filesystems;
-  const resolve = (params: Params): ManagedPath[] => wirePaths(params).map((path) => managedPath(path, roots));
+  const resolve = (params: Params): ManagedPath[] =>
+    wirePaths(params).map((path) => {
+      const managed = managedPath(path, roots);
+      const filesystem = filesystems[managed.filesystem];
+      if (filesystem !== undefined && filesystem.mountFd < 0) throw new HsmError('ENODEV', `${filesystem.path} is not mounted: hsm mount DEVICE ${filesystem.path}`, { path: filesystem.path });
+      return managed;
+    });
   return {
     archive: async (params, call) => {
       const wanted = parseArchive(params);
@@ -74,6 +81,16 @@ export function handlersOf(daemon: Daemon): Handlers {
       await drives.setDrive(name, admin, reason);
       await catalog.logEvent('drive', call.peer.uid, { name, admin, reason });
       return {};
+    },
+    unmount: async (params, call) => {
+      if (call.peer.uid !== 0) throw new HsmError('EPERM', 'only root may unmount filesystems');
+      const path = text(params, 'path');
+      const filesystem = filesystems.find((each) => each.path === path);
+      if (filesystem === undefined) throw new HsmError('NOT_MANAGED', `${path} is none of the filesystems of ${config.file} (${roots.join(', ')}): use umount`, { path });
+      await recaller.settle();
+      const result = await unmountFilesystem(daemon, filesystem);
+      await catalog.logEvent('unmount', call.peer.uid, result);
+      return result;
     },
     events: async (params, call) => sendAll(call, await catalog.events(integer(params, 'limit', 100))),
   };

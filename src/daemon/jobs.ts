@@ -75,6 +75,11 @@ export class Jobs {
     }
   }
 
+  /** Those that run or wait for their turn. */
+  running(): string[] {
+    return [...this.#running.keys()].map((id) => `j${id}`);
+  }
+
   async lines(limit: number): Promise<JobLine[]> {
     const rows = await this.#catalog.jobs(limit);
     return rows.map((row) => ({

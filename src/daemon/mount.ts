@@ -8,7 +8,7 @@ import { errorCode, exitCodes, HsmError, refusal, usageError } from '../errors.t
 import { managedTypes, mountOf } from '../mounts.ts';
 import { connect } from './client.ts';
 import type { Status } from './protocol.ts';
-import { keeperArguments } from './start.ts';
+import { keeperArguments, lockPath } from './start.ts';
 
 export interface MountRequest {
   /** Of the block device, or `UUID=`, `LABEL=` and the like. */
@@ -40,7 +40,7 @@ const pauseMs = 100;
 export async function mountGuarded(config: Config, request: MountRequest): Promise<Mounted> {
   if (process.getuid?.() !== 0) throw new HsmError('EPERM', 'only root may mount filesystems');
   const path = managedFolder(config, request.dir);
-  if (!existsSync(cataloguePath(config.state))) {
+  if (![cataloguePath(config.state), lockPath(config.state)].some((file) => existsSync(file))) {
     throw new HsmError('ENOENT', `${cataloguePath(config.state)} does not exist: the state folder must be mounted before ${path} (x-systemd.requires-mounts-for=${config.state} in fstab)`);
   }
   const source = await deviceOf(request.source);

@@ -162,6 +162,8 @@ export interface Status {
     readonly guard: 'pre-access' | 'open-only' | 'none';
     readonly stubs: number;
     readonly archived: number;
+    readonly mounted: boolean;
+    readonly warning: string | null;
   }[];
   readonly recalls: { readonly queued: number; readonly active: number; readonly failed: number };
   readonly drives: readonly DriveLine[];
@@ -230,6 +232,7 @@ export const access = {
   setDrive: 'operators', // {name, admin, reason}
   verify: 'operators', // {tape?, paths?} -> DamageLine rows, progress, {checked, damaged}
   events: 'operators', // {limit} -> rows
+  unmount: 'operators', // root alone. {path: of a managed filesystem} -> {path, free, elsewhere}
 } as const satisfies Record<string, 'everyone' | 'operators'>;
 
 export type Method = keyof typeof access;

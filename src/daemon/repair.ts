@@ -9,7 +9,7 @@ import type { FileRow } from '../catalog/model.ts';
 const page = 1000;
 
 export async function repairInterrupted(daemon: Daemon): Promise<void> {
-  for (const filesystem of daemon.filesystems) {
+  for (const filesystem of daemon.filesystems.filter(({ mountFd }) => mountFd >= 0)) {
     for (const row of await daemon.catalog.filesInState(filesystem.id, 'recalling', page)) {
       const unlock = filesystem.locks.tryLock(row.ino);
       if (unlock === null) continue; // its reader still waits, so it is being recalled again

@@ -22,6 +22,7 @@ export function parseRestore({ filesystems }: Pick<Daemon, 'filesystems'>, param
   const into = wanted === null && filesystems.length === 1 ? filesystems[0] : filesystems.find(({ path }) => path === wanted);
   if (wanted === null && into === undefined) throw usageError(`several filesystems are managed: say --into with one of ${filesystems.map(({ path }) => path).join(', ')}`);
   if (into === undefined) throw new HsmError('NOT_MANAGED', `${wanted} is no managed filesystem: hsm manages ${filesystems.map(({ path }) => path).join(', ')}`);
+  if (into.mountFd < 0) throw new HsmError('ENODEV', `${into.path} is not mounted: hsm mount DEVICE ${into.path}`, { path: into.path });
   const root = Buffer.from(into.path);
   const paths = (params['paths'] === undefined ? [] : wirePaths(params)).map((path) => {
     const bytes = wireBytes(path);

@@ -10,7 +10,7 @@ export function startDaemon(config: Config, { json }: { readonly json: boolean }
   if (process.getuid?.() !== 0) throw new HsmError('EPERM', `hsm daemon must run as root: fanotify permission events need CAP_SYS_ADMIN`);
   // Whatever else is missing: stubs are guarded first.
   if (!existsSync(config.state)) throw new HsmError('ENOENT', `${config.state} does not exist: run 'hsm init' first, or check 'state' in ${config.file}`);
-  for (const path of config.filesystems) requireMounted(path);
+  requireOneMounted(config.filesystems);
   mkdirSync(dirname(config.socket), { recursive: true, mode: 0o755 });
   const [command = '', ...words] = keeperArguments(config);
   process.execve?.(keeperPath, [command, ...(json ? ['--json'] : []), ...storedHoldings(), ...words], process.env);
@@ -39,11 +39,14 @@ interface Inheritance {
 /** SD_LISTEN_FDS_START */
 const firstListenFd = 3;
 
+/** Whose lock makes a daemon the only one. */
+export const lockPath = (state: string): string => join(state, 'daemon.lock');
+
 /** The whole command line of a keeper for this configuration. */
 export function keeperArguments(config: Config, inheritance?: Inheritance): string[] {
   return [
     keeperPath,
-    ...['--lock', join(config.state, 'daemon.lock')],
+    ...['--lock', lockPath(config.state)],
     ...['--takeover', join(config.state, 'keeper.sock')],
     ...['--event-fd', config.recall.eventFd === 'rdwr' ? 'rdwr' : 'rdonly'],
     ...(inheritance === undefined ? [] : ['--group', String(inheritance.group), '--table', String(inheritance.table), '--generation', String(inheritance.generation)]),
@@ -59,8 +62,16 @@ export function keeperArguments(config: Config, inheritance?: Inheritance): stri
   ];
 }
 
-function requireMounted(path: string): void {
+/** Those that are not mounted yet are guarded when they are. */
+function requireOneMounted(paths: readonly string[]): void {
+  const problems = paths.map(problemOf);
+  const [first] = problems;
+  if (first !== undefined && first !== null && !problems.includes(null)) throw first;
+}
+
+function problemOf(path: string): HsmError | null {
   const inside = statSync(path, { throwIfNoEntry: false });
-  if (inside === undefined) throw new HsmError('ENOENT', `${path} does not exist: mount it, or take it out of 'filesystems'`, { path });
-  if (inside.dev === statSync(join(path, '..')).dev) throw new HsmError('ENODEV', `${path} is not mounted: mount it, or take it out of 'filesystems'`, { path });
+  if (inside === undefined) return new HsmError('ENOENT', `${path} does not exist: mount it, or take it out of 'filesystems'`, { path });
+  if (inside.dev === statSync(join(path, '..')).dev) return new HsmError('ENODEV', `${path} is not mounted: mount it, or take it out of 'filesystems'`, { path });
+  return null;
 }

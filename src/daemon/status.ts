@@ -2,6 +2,7 @@
 import type { FileState } from '../catalog/model.ts';
 import { version } from '../version.ts';
 import type { Daemon } from './daemon.ts';
+import { warningOf } from './filesystems.ts';
 
 export interface Status {
   readonly daemon: { readonly pid: number; readonly startedAt: string; readonly version: string };
@@ -12,6 +13,9 @@ export interface Status {
     readonly type: string;
     readonly guard: 'pre-access' | 'open-only';
     readonly stubs: number;
+    readonly mounted: boolean;
+    /** What is wrong with it; null when nothing is. */
+    readonly warning: string | null;
   } & Partial<Record<FileState, number>>)[];
   readonly recalls: { readonly queued: number; readonly active: number; readonly failed: number };
   readonly drives: readonly object[];
@@ -24,9 +28,10 @@ export async function statusOf({ catalog, drives, filesystems, guard, overflows,
     daemon: { pid: process.pid, startedAt: startedAt.toISOString(), version },
     keeper: { pid: process.ppid, overflow: lost === null ? null : { count: lost.count, at: lost.lastAt.toISOString() } },
     filesystems: await Promise.all(
-      filesystems.map(async ({ id, path, type }) => {
+      filesystems.map(async (filesystem) => {
+        const { id, path, type, view } = filesystem;
         const counts = await catalog.countStates(id);
-        return { path, type, guard, stubs: counts.stub, archived: counts.archived, recalling: counts.recalling };
+        return { path, type, guard, mounted: view === 'seen', warning: warningOf(filesystem), stubs: counts.stub, archived: counts.archived, recalling: counts.recalling };
       }),
     ),
     recalls: recaller.counts(),

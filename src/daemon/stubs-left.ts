@@ -2,10 +2,11 @@
 import { native } from '../native/index.ts';
 
 /**
- * True unless a walk over the whole filesystem found no record within `patienceMs`. The catalogue does not decide: a crash between an
+ * True unless it is there (`mountFd` is not -1) and a walk over the whole filesystem found no record within `patienceMs`. The catalogue does not decide: a crash between an
  * eviction and its row, an older copy of it put back, or a restored backup leave stubs that it knows nothing of.
  */
 export async function mayHaveStubs(mountFd: number, patienceMs: number): Promise<boolean> {
+  if (mountFd < 0) return true;
   const walker = native.walk(mountFd, [Buffer.alloc(0)], { threads: 1, records: 'all' });
   const deadline = Date.now() + patienceMs;
   try {

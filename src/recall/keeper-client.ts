@@ -30,7 +30,22 @@ export interface Overflows {
   readonly lastAt: Date;
 }
 
+/** What has become of a managed filesystem. */
+export interface FilesystemChange {
+  /** Index in the configuration's filesystems. */
+  readonly index: number;
+  /** What is at its path: nothing, itself, or another filesystem. */
+  readonly view: 'absent' | 'seen' | 'another';
+  /** It was mounted before it could be guarded. */
+  readonly unguarded: boolean;
+  /** `major:minor` as in /proc/self/mountinfo, also of one that is seen nowhere any more. */
+  readonly superblock: string;
+  /** Directory fd inside its private mount, the receiver's to close; null unless the keeper has just made it. */
+  readonly fd: number | null;
+}
+
 export interface KeeperEvents {
+  filesystem(change: FilesystemChange): void;
   stub(event: StubEvent): void;
   /** An event came without its fd: its reader is to try again. */
   unusable(id: number): void;
@@ -47,8 +62,9 @@ export interface Keeper {
   answer(ids: readonly number[], error: DenialErrno | null): void;
 }
 
-const fromKeeper = { event: 1, gone: 2, overflow: 3 } as const;
-const toKeeper = { answer: 16, ready: 17, stopped: 18 } as const;
+const fromKeeper = { event: 1, gone: 2, overflow: 3, filesystem: 4 } as const;
+const toKeeper = { answer: 16, ready: 17, stopped: 18, letGo: 19 } as const;
+const views = ['absent', 'seen', 'another'] as const;
 const idsPerMessage = 4096;
 
 export class KeeperClient implements Keeper {
@@ -73,6 +89,14 @@ export class KeeperClient implements Keeper {
     this.#channel.send(stoppedMessage(stubsLeft));
   }
 
+  /** The fd of this filesystem is closed here: the keeper may close its own. */
+  letGo(index: number): void {
+    const message = Buffer.alloc(4);
+    message.writeUInt8(toKeeper.letGo, 0);
+    message.writeUInt16LE(index, 2);
+    this.#channel.send(message);
+  }
+
   answer(ids: readonly number[], error: DenialErrno | null): void {
     for (let start = 0; start < ids.length; start += idsPerMessage) {
       const slice = ids.slice(start, start + idsPerMessage);
@@ -95,6 +119,8 @@ export const sayStopped = (socketFd: number, stubsLeft: boolean): void => void w
 
 const stoppedMessage = (stubsLeft: boolean): Buffer => Buffer.from([toKeeper.stopped, stubsLeft ? 1 : 0]);
 
+const superblockName = (number: bigint): string => `${number >> 20n}:${number & 0xfffffn}`;
+
 function dispatch(data: Buffer, fds: readonly number[], events: KeeperEvents): void {
   const type = data.readUInt8(0);
   if (type === fromKeeper.gone) {
@@ -103,6 +129,10 @@ function dispatch(data: Buffer, fds: readonly number[], events: KeeperEvents): v
   }
   if (type === fromKeeper.overflow) {
     events.overflow({ count: Number(data.readBigUInt64LE(8)), fresh: data.readUInt32LE(4), lastAt: new Date(Number(data.readBigInt64LE(16))) });
+    return;
+  }
+  if (type === fromKeeper.filesystem) {
+    events.filesystem({ index: data.readUInt16LE(2), view: views[data.readUInt8(1)] ?? 'absent', unguarded: data.readUInt8(4) === 1, superblock: superblockName(data.readBigUInt64LE(8)), fd: fds[0] ?? null });
     return;
   }
   if (type !== fromKeeper.event) return;

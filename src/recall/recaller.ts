@@ -158,6 +158,11 @@ export class Recaller {
     return uid === null ? rows : rows.filter((row) => row.waiters.some((waiter) => waiter.uid === uid));
   }
 
+  /** Paths of what is wanted on a filesystem of the configuration, by readers or jobs. */
+  wantedOn(filesystem: number): string[] {
+    return [...this.#byKey.values()].flatMap((request) => (request.filesystem === filesystem ? [request.path] : []));
+  }
+
   counts(): { readonly queued: number; readonly active: number; readonly failed: number } {
     let active = 0;
     for (const request of this.#byKey.values()) if (request.state === 'restoring' || request.state === 'locating') active += 1;

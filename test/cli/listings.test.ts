@@ -41,7 +41,7 @@ const job: JobLine = {
 const status: Status = {
   daemon: { pid: 10, startedAt: '2026-03-01T12:00:00.000Z', version: '0.1.0' },
   keeper: { pid: 9 },
-  filesystems: [{ path: '/data', type: 'xfs', guard: 'pre-access', stubs: 12_345, archived: 6 }],
+  filesystems: [{ path: '/data', type: 'xfs', guard: 'pre-access', stubs: 12_345, archived: 6, mounted: true, warning: null }],
   recalls: { queued: 1, active: 2, failed: 3 },
   drives: [drive],
   volumes: [volume, { ...volume, state: 'scratch', used: 0 }],
