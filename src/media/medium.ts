@@ -40,7 +40,8 @@ export interface Medium {
   /**
    * Appends one block of 1..16 MiB-1 bytes. Only at the end of data, or where everything behind may be lost: writing anywhere
    * else truncates what follows, so callers verify label and position first. The buffer may be reused after the promise resolves.
-   * Nothing is durable before writeFilemark({sync: true}).
+   * Nothing is durable before writeFilemark({sync: true}). A medium that is moved away from a block it wrote last may put a filemark there
+   * of its own accord (the st driver does).
    */
   writeBlock(data: Buffer): Promise<WriteResult>;
   /** sync: true is the durability barrier: when it resolves, all that was written before survives a power cut. */
