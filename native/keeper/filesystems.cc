@@ -50,9 +50,11 @@ void Keeper::CheckMounts() {
       continue;
     filesystem.told = false;
     // Whose it is, nobody knows; stubs on it must not be zeros.
-    if (filesystem.view == View::kAnother && IsManagedType(mount.type))
+    if (filesystem.view == View::kAnother && IsManagedType(mount.type)) {
+      guardsStranger_ = true;
       if (const std::string problem = group_.GuardPath(filesystem.path); !problem.empty())
         std::fprintf(stderr, "hsm-keeper: %s\n", problem.c_str());
+    }
   }
   TellWorker();
 }

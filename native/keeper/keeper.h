@@ -86,6 +86,8 @@ private:
   unsigned generation_ = 0;
   int lock_ = -1, epoll_ = -1, wake_ = -1, signals_ = -1, mounts_ = -1;
   // adopted_: stubs are guarded already. hasReaders_: some wait, so this process cannot just give up.
+  // A filesystem that is not ours was mounted where one of ours belongs, and is guarded: it may have stubs.
+  bool guardsStranger_ = false;
   bool adopted_ = false, hasReaders_ = false, everReady_ = false, stopping_ = false, done_ = false;
   int exitCode_ = 0;
   int64_t startedAt_ = 0, startAgainAt_ = -1, witnessAgainAt_ = -1, stopBy_ = -1, restartDelay_ = 0;

@@ -191,7 +191,8 @@ void Keeper::Stop() {
   readers_.Deny();
   pending_.AnswerAll(EAGAIN);
   // Who is stopped before a worker could look leaves things as they were.
-  const bool denies = worker_.stubsLeft() && (everReady_ || adopted_ || worker_.stopped() || !stopping_);
+  const bool denies =
+      (worker_.stubsLeft() || guardsStranger_) && (everReady_ || adopted_ || worker_.stopped() || !stopping_);
   if (denies)
     LeaveDenier();
   // What a thread that passed the check before the first line leaves behind is answered by the denier.

@@ -232,7 +232,7 @@ export const access = {
   setDrive: 'operators', // {name, admin, reason}
   verify: 'operators', // {tape?, paths?} -> DamageLine rows, progress, {checked, damaged}
   events: 'operators', // {limit} -> rows
-  unmount: 'operators', // root alone. {path: of a managed filesystem} -> {path, free, elsewhere}
+  unmount: 'operators', // and of them root alone. {path: of a managed filesystem} -> {path, free, elsewhere}
 } as const satisfies Record<string, 'everyone' | 'operators'>;
 
 export type Method = keyof typeof access;

@@ -18,7 +18,7 @@ export interface RestoreTreeRequest {
 }
 
 export interface RestoreTreeContext {
-  readonly catalog: Pick<Catalog, 'volumes' | 'containers' | 'objectsOnVolume' | 'objects' | 'adoptStubs' | 'supersededFiles' | 'dropFiles' | 'countStates' | 'filesInState' | 'pathOf'>;
+  readonly catalog: Pick<Catalog, 'volumes' | 'containers' | 'objectsOnVolume' | 'objects' | 'adoptStubs' | 'filesByInode' | 'supersededFiles' | 'dropFiles' | 'countStates' | 'filesInState' | 'pathOf'>;
   readonly drives: Pick<DrivePool, 'withVolume'>;
   /** The guarded filesystem that they go to. */
   readonly target: MadeTarget;
@@ -191,7 +191,9 @@ class RestoreTree {
       const file = wanted.files.get(member.offset);
       const path = file?.path ?? wanted.before.get(member.offset);
       const target = names.get(member.link.toString('latin1'));
-      if (member.type === '1' && target !== undefined) this.#furtherNames.push({ path: Buffer.from(member.name), target });
+      if (member.type === '1' && target !== undefined && member.object !== null && this.#isAsked(member.name)) {
+        this.#furtherNames.push({ path: Buffer.from(member.name), target, object: member.object });
+      }
       if (member.type === '0' && path !== undefined) names.set(name, path);
       if (file === undefined || member.object?.equals(file.object) !== true || member.size !== file.size) return;
       const { volume, number } = container;

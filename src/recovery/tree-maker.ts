@@ -25,6 +25,8 @@ export interface PlannedLink {
   readonly path: Buffer;
   /** Name of the file, as its member has it. */
   readonly target: Buffer;
+  /** What the file must hold: somebody else's file may have its name. */
+  readonly object: Buffer;
 }
 
 export interface MadeTarget {
@@ -63,12 +65,12 @@ export class TreeMaker {
   /** Directories that were made here. */
   directories = 0;
   readonly #target: MadeTarget;
-  readonly #catalog: Pick<Catalog, 'adoptStubs'>;
+  readonly #catalog: Pick<Catalog, 'adoptStubs' | 'filesByInode'>;
   readonly #observer: MakerObserver;
   /** Owners of the directories that were made here: the one of all files below, or root where they differ. */
   readonly #owners = new Map<string, Owner | null>();
 
-  constructor(target: MadeTarget, catalog: Pick<Catalog, 'adoptStubs'>, observer: MakerObserver) {
+  constructor(target: MadeTarget, catalog: Pick<Catalog, 'adoptStubs' | 'filesByInode'>, observer: MakerObserver) {
     this.#target = target;
     this.#catalog = catalog;
     this.#observer = observer;
@@ -104,7 +106,7 @@ export class TreeMaker {
   async link(links: readonly PlannedLink[]): Promise<void> {
     const open = new Map<string, number>();
     try {
-      for (const link of links) this.#link(link, open);
+      for (const link of links) await this.#link(link, open);
       await native.syncfs(this.#target.mountFd);
     } finally {
       for (const fd of open.values()) closeSync(fd);
@@ -128,9 +130,10 @@ export class TreeMaker {
       fchmodSync(fd, mode);
       const refused = setAttributes(fd, metadata);
       native.setTimes(fd, atimeNs, metadata.mtimeNs);
+      this.#own(directory, { uid, gid });
+      // Last, for whatever fails before has no lock to give back.
       const unlock = this.#target.locks.tryLock(ino);
       if (unlock === null) throw new Error('its inode is in use');
-      this.#own(directory, { uid, gid });
       return { stub, fd, dirFd, name, ino, handleHash, unlock, refused };
     } catch (error) {
       closeSync(fd);
@@ -172,10 +175,11 @@ export class TreeMaker {
     }
   }
 
-  #link(link: PlannedLink, open: Map<string, number>): void {
+  async #link(link: PlannedLink, open: Map<string, number>): Promise<void> {
     let fd: number | null = null;
     try {
       fd = native.openBeneath(this.#target.mountFd, link.target, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOATIME);
+      if (!(await this.#holds(fd, link.object))) throw new Error('another file has the name of the one that it belongs to');
       const [directory, name] = split(link.path);
       native.linkAs(fd, this.#directory(directory, open), name);
       const { uid, gid } = native.statx(fd, '');
@@ -186,6 +190,12 @@ export class TreeMaker {
     } finally {
       if (fd !== null) closeSync(fd);
     }
+  }
+
+  /** Whether the catalogue knows the inode, and as a file of that object: one that was restored, now or before. */
+  async #holds(fd: number, object: Buffer): Promise<boolean> {
+    const [row] = await this.#catalog.filesByInode(this.#target.id, [native.statx(fd, '').ino]);
+    return row !== undefined && row.object.equals(object) && row.handleHash === native.handleHash(native.fileHandle(fd, ''));
   }
 
   /** Its fd, in `open`. Whatever is missing of it is made, for root alone: what its mode was is on no tape. */

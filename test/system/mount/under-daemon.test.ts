@@ -134,6 +134,19 @@ realTest('stubs of another filesystem in the place of a managed one are refused,
   t.deepEqual(await read(path), right);
 });
 
+realTest('they are refused after a clean stop too, though the managed one has no stubs', async (t) => {
+  const hsm = await managed(t, 'ext4');
+  const strange = await loopFilesystem(t, 'ext4');
+  stub(strange, 'strange');
+  const strangeDevice = keepDevice(t, strange);
+  await unmount(strange);
+  await unmount(hsm.mount);
+  await mount(strangeDevice, hsm.mount);
+  await warns(hsm, /^another filesystem is mounted in its place/);
+  t.is(await hsm.stopDaemon(), 0);
+  t.like(await read(join(hsm.mount, 'strange')), { exitCode: 1, stdout: '' });
+});
+
 realTest('a daemon starts without a filesystem that is not mounted, and takes it when it is', async (t) => {
   const other = await loopFilesystem(t, 'xfs');
   const hsm = await managed(t, 'ext4', { init: ['--filesystem', other] });
