@@ -304,6 +304,10 @@ class Rebuild {
       builder.tapes.putVolume({ barcode, pool, state: state === 'failed' ? state : 'suspect', reason: 'it could not be loaded when the catalogue was rebuilt', capacity, used, endBlock });
       return;
     }
+    // Newer containers may be on it, which its end in the dump knows nothing of: nobody appends before it was read.
+    if (state === 'writable' || state === 'scratch') {
+      builder.tapes.putVolume({ barcode, pool, state: 'readonly', reason: 'it was not read when the catalogue was rebuilt: run it again with the volume', capacity, used, endBlock });
+    }
     this.#tell({ volume: barcode, result: 'missing', pool, state, known: builder.tapes.known(barcode).length, read: 0, reason: this.#request.exclude.includes(barcode) ? 'it was left out' : (reason ?? 'it is not in the library') });
   }
 

@@ -1,4 +1,5 @@
 /** A mounted filesystem against a catalogue in the making. */
+import { closeSync, constants } from 'node:fs';
 import type { CatalogBuilder } from '../catalog/rebuild/index.ts';
 import { native, type WalkBatch } from '../native/index.ts';
 import { decodeStubRecord, type StubRecord } from '../stub.ts';
@@ -81,7 +82,7 @@ function look(builder: CatalogBuilder, { id, mountFd }: MountedFilesystem, batch
   const size = batch.size[row]!;
   // What vanishes meanwhile is for the next reconcile.
   if (handleHash === null) builder.scan.saw(id, ino);
-  else if (!hasRecord) builder.scan.sawFile(id, { ino, handleHash, size, mtimeNs: batch.mtimeNs[row]!, hollow: size > 0 && batch.blocks[row] === 0 });
+  else if (!hasRecord) builder.scan.sawFile(id, { ino, handleHash, size, mtimeNs: batch.mtimeNs[row]!, hollow: size > 0 && isHollow(mountFd, path) });
   else {
     const record = recordOf(batch, row);
     if (record === null || record.handleHash !== handleHash || record.size !== size) {
@@ -100,5 +101,20 @@ function hashOf(mountFd: number, path: Buffer): number | null {
     return native.handleHash(native.fileHandle(mountFd, path));
   } catch {
     return null;
+  }
+}
+
+/** Without data: blocks do not tell, for a block may hold attributes. What cannot be looked at counts as hollow, since a stub is never taken for a file. */
+function isHollow(mountFd: number, path: Buffer): boolean {
+  let fd: number;
+  try {
+    fd = native.openBeneath(mountFd, path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOATIME);
+  } catch {
+    return true;
+  }
+  try {
+    return native.dataRange(fd).data === -1;
+  } finally {
+    closeSync(fd);
   }
 }

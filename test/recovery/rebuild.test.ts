@@ -149,6 +149,20 @@ root('a lost volume is named, and what only it held', async (t) => {
   t.is(again.lost.length, 0, 'the dump knows where they are');
 });
 
+root('a volume with room that could not be read is not written to', async (t) => {
+  const site = await archiving(t, 'ext4', { pools: ['main', 'second'], containerSize: 2 * mib });
+  cold(site, 'd/1', 300_000);
+  await site.archive(ran);
+  t.is((await site.catalog.volume('V00001L9'))?.state, 'writable');
+  await disaster(site);
+  rmSync(join(site.libraryDir, 'cartridges', 'V00001L9.tap'));
+  const { path, summary } = await rebuild(mounted(site));
+  t.is(summary.missing, 1);
+  const catalog = openCatalog(path);
+  t.like(await catalog.volume('V00001L9'), { state: 'readonly', reason: 'it was not read when the catalogue was rebuilt: run it again with the volume' });
+  await catalog.close();
+});
+
 root('a volume that was torn off loses what was on the rest of it, and becomes suspect', async (t) => {
   const site = await archiving(t, 'ext4', { pools: ['main'], containerSize: 2 * mib });
   for (let i = 0; i < 30; i += 1) cold(site, `d/${i}`, 300_000 + i);
