@@ -93,7 +93,10 @@ realTest('mount.hsm says in one line what is wrong, and mounts nothing', async (
   t.like(nobody, { exitCode: 1, stderr: 'hsm: only root may mount filesystems' });
 });
 
-/** mount(8) looks for helpers in /sbin only: an overlay over it, in a namespace of its own, has one more. */
+/**
+ * mount(8) looks for helpers in /sbin only: an overlay over it, in a namespace of its own, has one more. The machine's cache of UUIDs may
+ * still have those of the loop device's last user.
+ */
 const withHelper = `
 mkdir "$1/upper" "$1/work"
 mount -t tmpfs none "$1/upper"
@@ -101,7 +104,7 @@ mkdir "$1/upper/files" "$1/upper/work"
 ln -s "$2" "$1/upper/files/mount.hsm"
 sbin=$(readlink -f /sbin)
 mount -t overlay -o "lowerdir=$sbin,upperdir=$1/upper/files,workdir=$1/upper/work" none "$sbin"
-export LIBMOUNT_FSTAB=$1/fstab HSM_CONFIG=$3
+export LIBMOUNT_FSTAB=$1/fstab HSM_CONFIG=$3 BLKID_FILE=$1/blkid.tab
 `;
 
 for (const type of filesystemTypes) {
