@@ -265,6 +265,7 @@ export class ContainerWriter {
   async #giveUp(targets: readonly Target[]): Promise<void> {
     for (const { container, row } of targets) {
       await this.#context.catalog.closeContainer(container.id, { state: 'void', bytes: 0, endBlock: row.endBlock, used: row.used });
+      this.#volumes.gaveUp(row.barcode, container.startBlock);
     }
   }
 

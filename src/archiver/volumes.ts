@@ -4,6 +4,7 @@ import { errorCode, HsmError } from '../errors.ts';
 import { checkVolumeLabel, firstContainerAddress, labelVolume, readVolumeLabel } from '../media/containers.ts';
 import { tapeBlockSize } from '../media/format.ts';
 import type { BlockAddress, Medium } from '../media/medium.ts';
+import { tapeFiles } from '../media/tape-files.ts';
 import { formatSize } from '../units.ts';
 import type { ArchiverCatalog, Log } from './context.ts';
 
@@ -26,6 +27,8 @@ export class Volumes {
   readonly #avoided = new Map<string, string>();
   /** Where we left media whose label we have read or written: they need no second look. */
   readonly #known = new WeakMap<Medium, BlockAddress>();
+  /** Where this run gave a container up last, by barcode. */
+  readonly #ours = new Map<string, BlockAddress>();
 
   constructor(catalog: VolumesCatalog, log: Log) {
     this.#catalog = catalog;
@@ -79,11 +82,15 @@ export class Volumes {
     try {
       if (row.state === 'scratch') return await this.#label(medium, row, pool);
       await this.#giveUpUnclosed(row);
-      await this.#toEnd(medium, row);
-      return row;
+      return await this.#toEnd(medium, row);
     } catch (error) {
       throw await this.#blame(barcode, error);
     }
+  }
+
+  /** A container of this run that begins at `start` is given up: the next one takes its place. */
+  gaveUp(barcode: string, start: BlockAddress): void {
+    this.#ours.set(barcode, start);
   }
 
   /** Remembers that `medium` stands right after a filemark of ours. */
@@ -99,7 +106,8 @@ export class Volumes {
     }
     if (found !== 'blank') {
       await checkVolumeLabel(medium);
-      await this.#refuseUnknown(medium, row.barcode, firstContainerAddress);
+      await medium.locate(firstContainerAddress);
+      if ((await medium.readBlock(Buffer.allocUnsafe(tapeBlockSize))) !== 'end') throw newerThanCatalogue(row.barcode, firstContainerAddress);
     }
     await labelVolume(medium);
     const end = { endBlock: firstContainerAddress, used: (await medium.capacity()).used };
@@ -115,9 +123,11 @@ export class Volumes {
     }
   }
 
-  async #toEnd(medium: Medium, { barcode, endBlock }: VolumeRow): Promise<void> {
+  /** Resolves with the row as it is then: its end may have moved behind containers that were given up. */
+  async #toEnd(medium: Medium, row: VolumeRow): Promise<VolumeRow> {
+    const { barcode, endBlock } = row;
     const known = this.#known.get(medium);
-    if (known === endBlock && (await medium.position()) === endBlock) return;
+    if (known === endBlock && (await medium.position()) === endBlock) return row;
     if (known === undefined) await checkVolumeLabel(medium);
     await medium.locate(endBlock - 1);
     const before = await medium.readBlock(Buffer.allocUnsafe(tapeBlockSize));
@@ -126,21 +136,32 @@ export class Volumes {
       const found = typeof before === 'string' ? before : 'a block';
       throw new HsmError('WRONG_VOLUME', `${barcode} has no filemark before block ${endBlock}, where its data should end, but ${found}`, { retry: 'other-copy' });
     }
-    await this.#refuseUnknown(medium, barcode, endBlock);
-    this.#known.set(medium, endBlock);
+    const free = await this.#behindGivenUp(medium, barcode, endBlock);
+    this.#known.set(medium, free);
+    if (free === endBlock) return row;
+    const end = { endBlock: free, used: (await medium.capacity()).used };
+    await this.#catalog.setVolume(barcode, end);
+    return { ...row, ...end };
   }
 
   /**
-   * Appending at `end` destroys what lies behind it. That is well for a container that was given up, or for a volume that was reclaimed;
-   * anything else was written under a newer catalogue than this one, and files may have nothing but it.
+   * Where appending begins, the medium standing there. It destroys what lies behind: well for a container of this run, and for one that was
+   * given up and has no filemark, since nobody was ever told that it is durable. One with a filemark is left where it is: a newer catalogue
+   * may count on it. What has no row at all was written under a newer catalogue, and files may have nothing but it.
    */
-  async #refuseUnknown(medium: Medium, barcode: string, end: BlockAddress): Promise<void> {
-    await medium.locate(end);
-    const behind = await medium.readBlock(Buffer.allocUnsafe(tapeBlockSize)).catch(() => 'damage' as const);
-    if (behind !== 'end' && !(await this.#catalog.containers(barcode)).some(({ startBlock, state }) => state === 'void' && startBlock === end)) {
-      throw new HsmError('WRONG_VOLUME', `${barcode} holds data behind block ${end} that the catalogue knows nothing of: the catalogue is older than the volume`, { retry: 'other-copy' });
+  async #behindGivenUp(medium: Medium, barcode: string, end: BlockAddress): Promise<BlockAddress> {
+    const givenUp = new Set((await this.#catalog.containers(barcode)).filter(({ state }) => state === 'void').map(({ startBlock }) => startBlock));
+    if (this.#ours.get(barcode) === end && givenUp.has(end)) {
+      await medium.locate(end);
+      return end;
     }
-    if (behind !== 'end') await medium.locate(end);
+    let free = end;
+    for await (const file of tapeFiles(medium, end)) {
+      if (!givenUp.has(file.start)) throw newerThanCatalogue(barcode, file.start);
+      if (file.ended) free = file.start + file.blocks + 1;
+    }
+    await medium.locate(free);
+    return free;
   }
 
   /** What a failure of label or position says about the volume: errors of the disk, the library or the catalogue are not its fault. */
@@ -177,5 +198,8 @@ export class Volumes {
     return ` (passed over: ${[...this.#avoided].map(([barcode, reason]) => `${barcode}, ${reason}`).join('; ')})`;
   }
 }
+
+const newerThanCatalogue = (barcode: string, at: BlockAddress): HsmError =>
+  new HsmError('WRONG_VOLUME', `${barcode} holds data at block ${at} that the catalogue knows nothing of: the catalogue is older than the volume`, { retry: 'other-copy' });
 
 const byBarcode = (a: VolumeRow, b: VolumeRow): number => (a.barcode < b.barcode ? -1 : 1);

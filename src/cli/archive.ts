@@ -1,12 +1,13 @@
 /** `hsm archive`: the main job. */
 import { type Command, Option } from 'commander';
 import type { ArchiveParams } from '../daemon/protocol.ts';
+import { exitCodes, HsmError } from '../errors.ts';
 import { action, examples } from './command.ts';
 import { age, names, repeated, size } from './options.ts';
 import { transfer } from './transfer.ts';
 
 interface Options {
-  readonly olderThan: number;
+  readonly olderThan?: number;
   readonly largerThan?: number;
   readonly by: ArchiveParams['by'];
   readonly include?: readonly string[];
@@ -21,7 +22,7 @@ interface Options {
 export function define(command: Command): void {
   command
     .argument('[path...]', 'files and directories on a managed filesystem; directories with all below them')
-    .requiredOption('--older-than <age>', 'only files not used for so long: 4y 18mo 90d 12h 30m 10s', age)
+    .option('--older-than <age>', 'needed: only files not used for so long: 4y 18mo 90d 12h 30m 10s', age)
     .option('--larger-than <size>', 'only files larger than this: 512K 1M 2G, or 1GB', size)
     .addOption(new Option('--by <time>', 'which time counts; used: the later of atime and mtime').choices(['used', 'mtime', 'atime']).default('used'))
     .option('--include <glob>', 'only files that match (repeatable)', repeated)
@@ -43,6 +44,8 @@ ${examples('hsm archive --older-than 4y /data', "hsm archive --older-than 90d --
     )
     .action(
       action((context, paths: string[], options: Options) => {
+        // Checked here, so that a misspelt --older-than is called by its name first.
+        if (options.olderThan === undefined) throw new HsmError('USAGE', "say how old files must be, such as --older-than 4y: run 'hsm archive --help'", { exit: exitCodes.usage });
         const params: Omit<ArchiveParams, 'paths' | 'verbose'> = {
           olderThan: options.olderThan,
           ...(options.largerThan === undefined ? {} : { largerThan: options.largerThan }),

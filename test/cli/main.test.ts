@@ -29,6 +29,7 @@ test('an unknown option of a command', usage, ['status', '--frob'], /unknown opt
 test('an argument too many', usage, ['status', 'x'], /too many arguments/);
 test('a group without its command', usage, ['tape'], /'hsm tape' needs a command/);
 test('a missing required option', usage, ['archive', '/x'], /--older-than/);
+test('a misspelt option', usage, ['archive', '--older-then', '4y', '/x'], /--older-then/);
 test('an age that is none', usage, ['archive', '--older-than', '4 years', '/x'], /such as 4y or 90d/);
 test('a size that is none', usage, ['archive', '--older-than', '4y', '--larger-than', 'big', '/x'], /such as 100M/);
 test('a time that is none', usage, ['archive', '--older-than', '4y', '--by', 'ctime', '/x'], /used, mtime, atime/);

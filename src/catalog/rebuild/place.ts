@@ -1,5 +1,5 @@
 /** Puts a catalogue that was built beside the old one into its place: at any moment there is the old one, none, or the whole new one. */
-import { closeSync, existsSync, fsyncSync, linkSync, openSync, renameSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, linkSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { connect } from '../database.ts';
 
@@ -9,6 +9,9 @@ export function placeCatalogue(built: string, path: string, now: Date): string |
   if (kept !== null) {
     settleLog(path);
     for (const suffix of ['', '-wal']) if (existsSync(path + suffix)) linkSync(path + suffix, kept + suffix);
+    syncFolder(dirname(path));
+    // Without its log it would be an older catalogue than it is.
+    if (hasLog(path)) rmSync(path);
     syncFolder(dirname(path));
   }
   // A log of the old database would be played into the new one.
@@ -29,6 +32,9 @@ function settleLog(path: string): void {
     // It is being replaced for a reason.
   }
 }
+
+/** What is in it could not be brought into the database: somebody reads there, or one of the two is damaged. */
+const hasLog = (path: string): boolean => (statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0;
 
 function keptName(path: string, now: Date): string {
   const stem = `${path.replace(/\.db$/, '')}-${now.toISOString().replace(/[-:]|\.\d+/g, '')}`;
