@@ -19,6 +19,7 @@ export const commands: readonly CommandEntry[] = [
   { name: 'ls', summary: 'list files with their state and place on tape, never recalling', load: () => import('./ls.ts') },
   { name: 'status', summary: 'show daemon, filesystems, recalls, drives and volumes', load: () => import('./status.ts') },
   { name: 'queue', summary: 'show the recall requests and who waits for them', load: () => import('./queue.ts') },
+  { name: 'tui', summary: 'watch and steer recalls, drives and jobs, full screen', load: () => import('./tui.ts') },
   { name: 'jobs', summary: 'show archive, release, recall and verify jobs', load: () => import('./jobs.ts') },
   { name: 'cancel', summary: 'cancel a recall request or a job', load: () => import('./cancel.ts') },
   { name: 'tape', summary: 'list, show and add volumes', load: () => import('./tape.ts') },

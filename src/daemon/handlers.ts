@@ -11,11 +11,14 @@ import { lostFilesystems, lostLine, parseRestore, runRestoreJob } from './restor
 import type { Call, Handlers } from './server.ts';
 import { statusOf } from './status.ts';
 import { addTapes, elements, formatTape, locatedVolumes } from './tapes.ts';
+import { eventLine, watchSources } from './watch-sources.ts';
+import { Watches } from './watch.ts';
 import { flag, integer, optionalText, parseArchive, text, wirePaths, type Params } from './params.ts';
 
 export function handlersOf(daemon: Daemon): Handlers {
   const { catalog, drives, filesystems, jobs, recaller, config } = daemon;
   const roots = config.filesystems;
+  const watches = new Watches(watchSources(daemon));
   const resolve = (params: Params): ManagedPath[] =>
     wirePaths(params).map((path) => {
       const managed = managedPath(path, roots);
@@ -92,7 +95,8 @@ export function handlersOf(daemon: Daemon): Handlers {
       await catalog.logEvent('unmount', call.peer.uid, result);
       return result;
     },
-    events: async (params, call) => sendAll(call, await catalog.events(integer(params, 'limit', 100))),
+    events: async (params, call) => sendAll(call, (await catalog.events(integer(params, 'limit', 100))).map(eventLine)),
+    watch: (params, call) => watches.watch(params, call),
   };
 }
 

@@ -132,10 +132,34 @@ export interface QueueLine {
   readonly position: number | null;
   readonly eta: number | null;
   readonly age: number;
+  readonly askedAt?: WireTime;
   readonly priority: number;
   readonly reason: string | null;
   readonly waiters: readonly { readonly pid: number; readonly uid: number; readonly exe: string | null }[];
 }
+
+/** A row of `events`, newest first. `uid` and `pid`: who did it; null where nobody asked for it. */
+export interface EventLine {
+  readonly id: number;
+  readonly at: WireTime;
+  readonly kind: string;
+  readonly uid: number | null;
+  readonly pid: number | null;
+  readonly data: unknown;
+}
+
+/** What `watch` tells of, and the key of its rows. */
+export const watchKeys = { status: 'id', drives: 'name', queue: 'id', volumes: 'barcode', jobs: 'id', events: 'id' } as const;
+export type WatchTopic = keyof typeof watchKeys;
+
+/**
+ * A row of `watch`: first one with `watch`, then changes, and an `at` after each round of them. Rows are those of the methods of the same
+ * names, but of `queue` without `age` and `eta`: `askedAt` and `readyAt` stand still. Of a row that the client has, only what changed is sent.
+ */
+export type WatchRow =
+  | { readonly watch: { readonly operator: boolean; readonly uid: number; readonly topics: readonly WatchTopic[] } }
+  | { readonly topic: WatchTopic; readonly set: readonly Readonly<Record<string, unknown>>[]; readonly gone?: readonly unknown[] }
+  | { readonly at: WireTime };
 
 /** A row of `jobs`, newest first. */
 export interface JobLine {
@@ -165,7 +189,8 @@ export interface Status {
     readonly mounted: boolean;
     readonly warning: string | null;
   }[];
-  readonly recalls: { readonly queued: number; readonly active: number; readonly failed: number };
+  /** `files` and `bytes`: brought back since the daemon started. */
+  readonly recalls: { readonly queued: number; readonly active: number; readonly failed: number; readonly files?: number; readonly bytes?: number };
   readonly drives: readonly DriveLine[];
   readonly volumes: readonly VolumeLine[];
 }
@@ -231,7 +256,8 @@ export const access = {
   drives: 'operators', // -> DriveLine rows
   setDrive: 'operators', // {name, admin, reason}
   verify: 'operators', // {tape?, paths?} -> DamageLine rows, progress, {checked, damaged}
-  events: 'operators', // {limit} -> rows
+  events: 'operators', // {limit} -> EventLine rows
+  watch: 'everyone', // {topics?, intervalMs?} -> WatchRow rows, until it is cancelled
   unmount: 'operators', // and of them root alone. {path: of a managed filesystem} -> {path, free, elsewhere}
 } as const satisfies Record<string, 'everyone' | 'operators'>;
 

@@ -17,7 +17,7 @@ export interface Status {
     /** What is wrong with it; null when nothing is. */
     readonly warning: string | null;
   } & Partial<Record<FileState, number>>)[];
-  readonly recalls: { readonly queued: number; readonly active: number; readonly failed: number };
+  readonly recalls: { readonly queued: number; readonly active: number; readonly failed: number; readonly files: number; readonly bytes: number };
   readonly drives: readonly object[];
   readonly volumes: readonly object[];
 }

@@ -16,6 +16,8 @@ export interface QueueRow {
   readonly eta: number | null;
   /** Seconds since it was asked for. */
   readonly age: number;
+  /** The same as a point in time, ISO 8601. */
+  readonly askedAt: string;
   readonly priority: number;
   readonly reason: string | null;
   readonly waiters: readonly { readonly pid: number; readonly uid: number; readonly exe: string }[];
@@ -49,6 +51,7 @@ export function rowOf(request: RecallRequest, volume: string | null, position: n
     position,
     eta: rate.secondsFor(Math.max(bytesAhead, request.record.size - request.done)),
     age: Math.floor((Date.now() - request.createdAt) / 1000),
+    askedAt: new Date(request.createdAt).toISOString(),
     priority: request.priority,
     reason: request.reason,
     waiters: [...request.waiters.values()].map(({ pid, uid, exe }) => ({ pid, uid, exe })),

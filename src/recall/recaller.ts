@@ -73,6 +73,8 @@ export class Recaller {
   readonly #moves: MoveBatch;
   readonly #context: RestoreContext;
   readonly #running = new Set<Promise<void>>();
+  #restoredFiles = 0;
+  #restoredBytes = 0;
   #nextId = 1;
   #stopping = false;
   readonly #rate = new RestoreRate();
@@ -163,10 +165,11 @@ export class Recaller {
     return [...this.#byKey.values()].flatMap((request) => (request.filesystem === filesystem ? [request.path] : []));
   }
 
-  counts(): { readonly queued: number; readonly active: number; readonly failed: number } {
+  /** `files` and `bytes`: brought back since the start. */
+  counts(): { readonly queued: number; readonly active: number; readonly failed: number; readonly files: number; readonly bytes: number } {
     let active = 0;
     for (const request of this.#byKey.values()) if (request.state === 'restoring' || request.state === 'locating') active += 1;
-    return { queued: this.#byKey.size - active, active, failed: this.#failed.rows.length };
+    return { queued: this.#byKey.size - active, active, failed: this.#failed.rows.length, files: this.#restoredFiles, bytes: this.#restoredBytes };
   }
 
   /** Sends the waiters of `r<id>` away with an errno. False when there is no such request, or (with a uid) it is another user's. */
@@ -443,6 +446,8 @@ export class Recaller {
 
   #restored(request: RecallRequest, bytes: number): void {
     this.#rate.bytes += bytes;
+    this.#restoredFiles += 1;
+    this.#restoredBytes += bytes;
     this.#end(request, null);
   }
 

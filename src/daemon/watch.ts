@@ -1,0 +1,155 @@
+/** `watch`: tells a client that stays what is there, and from then on what changes. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { HsmError, usageError } from '../errors.ts';
+import { integer, textList, type Params } from './params.ts';
+import { watchKeys, type WatchTopic } from './protocol.ts';
+import type { Call } from './server.ts';
+
+export type Row = Readonly<Record<string, unknown>>;
+
+/** All rows of a topic as operators see them. */
+export type WatchSources = { readonly [topic in WatchTopic]: () => Promise<readonly Row[]> | readonly Row[] };
+
+const topics = Object.keys(watchKeys) as readonly WatchTopic[];
+const forOperators: readonly WatchTopic[] = ['jobs', 'events'];
+/** A topic is not asked more often than this, however many watch. */
+const freshMs: Readonly<Record<WatchTopic, number>> = { status: 500, queue: 500, drives: 200, volumes: 4000, jobs: 500, events: 500 };
+const rowsPerLine = 500;
+const leastIntervalMs = 250;
+const mostIntervalMs = 60_000;
+/** Of users that are no operators. */
+const mostWatches = 16;
+
+/**
+ * Serves every `watch` of a daemon. A client is told what changed since the last time it was told something: one that reads slowly
+ * misses what was between, and costs no memory but the rows that it knows.
+ */
+export class Watches {
+  readonly #sources: WatchSources;
+  readonly #seen = new Map<WatchTopic, { readonly at: number; readonly rows: Promise<readonly Row[]> }>();
+  readonly #byUser = new Map<number, number>();
+
+  constructor(sources: WatchSources) {
+    this.#sources = sources;
+  }
+
+  /** Resolves when the client stops the request or is gone. */
+  async watch(params: Params, call: Call): Promise<object> {
+    const wanted = topicsOf(params, call.operator);
+    const intervalMs = integer(params, 'intervalMs', 1000);
+    if (intervalMs < leastIntervalMs || intervalMs > mostIntervalMs) throw usageError(`intervalMs must be ${leastIntervalMs} to ${mostIntervalMs}`);
+    const { uid } = call.peer;
+    const others = this.#byUser.get(uid) ?? 0;
+    if (!call.operator && others >= mostWatches) throw new HsmError('EAGAIN', `user ${uid} watches ${mostWatches} times already`, { retry: 'later' });
+    this.#byUser.set(uid, others + 1);
+    try {
+      await call.row({ watch: { operator: call.operator, uid, topics: wanted } });
+      await this.#serve(wanted, intervalMs, call);
+    } finally {
+      const left = (this.#byUser.get(uid) ?? 1) - 1;
+      if (left === 0) this.#byUser.delete(uid);
+      else this.#byUser.set(uid, left);
+    }
+    return {};
+  }
+
+  async #serve(wanted: readonly WatchTopic[], intervalMs: number, call: Call): Promise<void> {
+    const known = new Map(wanted.map((topic) => [topic, new Known(watchKeys[topic])] as const));
+    const ended = AbortSignal.any([call.gone, call.cancelled]);
+    while (!ended.aborted) {
+      for (const [topic, each] of known) {
+        const { set, gone } = each.update(visible(topic, await this.#rows(topic), call));
+        for (let at = 0; (at < set.length || (at === 0 && gone.length > 0)) && !ended.aborted; at += rowsPerLine) {
+          await call.row({ topic, set: set.slice(at, at + rowsPerLine), ...(at === 0 && gone.length > 0 ? { gone } : {}) });
+        }
+      }
+      await call.row({ at: new Date().toISOString() });
+      await sleep(intervalMs, null, { signal: ended }).catch(() => null);
+    }
+  }
+
+  #rows(topic: WatchTopic): Promise<readonly Row[]> {
+    const seen = this.#seen.get(topic);
+    const now = performance.now();
+    if (seen !== undefined && now - seen.at < freshMs[topic]) return seen.rows;
+    const rows = Promise.resolve(this.#sources[topic]());
+    this.#seen.set(topic, { at: now, rows });
+    // Nobody need watch any more by then: what is not asked again is not kept.
+    setTimeout(() => {
+      if (this.#seen.get(topic)?.rows === rows) this.#seen.delete(topic);
+    }, freshMs[topic]).unref();
+    return rows;
+  }
+}
+
+function topicsOf(params: Params, operator: boolean): WatchTopic[] {
+  const named = params['topics'] === undefined ? topics : textList(params, 'topics').map(topicOf);
+  return topics.filter((topic) => named.includes(topic) && (operator || !forOperators.includes(topic)));
+}
+
+function topicOf(name: string): WatchTopic {
+  const topic = topics.find((each) => each === name);
+  if (topic === undefined) throw usageError(`'${name}' cannot be watched: ${topics.join(', ')} can`);
+  return topic;
+}
+
+function visible(topic: WatchTopic, rows: readonly Row[], { operator, peer }: Call): readonly Row[] {
+  if (operator || topic !== 'queue') return rows;
+  return rows.filter((row) => (row['waiters'] as readonly { readonly uid: number }[]).some(({ uid }) => uid === peer.uid));
+}
+
+/** What a client was told of one topic. */
+export class Known {
+  readonly #key: string;
+  #rows = new Map<unknown, Row>();
+
+  constructor(key: string) {
+    this.#key = key;
+  }
+
+  /** New rows whole, of changed ones the key and what changed; the keys of those that are no more. */
+  update(rows: readonly Row[]): { readonly set: readonly Row[]; readonly gone: readonly unknown[] } {
+    const set: Row[] = [];
+    const next = new Map<unknown, Row>();
+    for (const row of rows) {
+      const key = row[this.#key];
+      const before = this.#rows.get(key);
+      const told = before === undefined ? row : changed(before, row);
+      if (before === undefined) set.push(row);
+      else if (told !== null) set.push({ [this.#key]: key, ...told });
+      next.set(key, before !== undefined && told === null ? before : before === undefined ? row : { ...row, ...keptPoints(before, row, told) });
+    }
+    const gone = [...this.#rows.keys()].filter((key) => !next.has(key));
+    this.#rows = next;
+    return { set, gone };
+  }
+}
+
+function changed(before: Row, after: Row): Record<string, unknown> | null {
+  if (before === after) return null;
+  let changes: Record<string, unknown> | null = null;
+  for (const key of Object.keys(after)) {
+    if (same(before[key], after[key]) || (key === 'readyAt' && isNear(before[key], after[key]))) continue;
+    changes ??= {};
+    changes[key] = after[key];
+  }
+  return changes;
+}
+
+/** What the client believes still, where a change was too small to tell it of. */
+const keptPoints = (before: Row, after: Row, told: Row | null): Row => ('readyAt' in after && told !== null && !('readyAt' in told) ? { readyAt: before['readyAt'] } : {});
+
+/** An estimate of when moves all the time: only a move by a tenth of what is left is worth a word. */
+function isNear(before: unknown, after: unknown): boolean {
+  if (typeof before !== 'string' || typeof after !== 'string') return false;
+  const left = Date.parse(after) - Date.now();
+  return Math.abs(Date.parse(after) - Date.parse(before)) <= Math.max(1500, left / 10);
+}
+
+/** Of JSON values. */
+function same(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null || Array.isArray(a) !== Array.isArray(b)) return false;
+  const keys = Object.keys(a);
+  return keys.length === Object.keys(b).length && keys.every((key) => same((a as Row)[key], (b as Row)[key]));
+}
