@@ -1,6 +1,6 @@
-# A life with hsm on the kernel of this guest: old-kernel.sh CHECKOUT GUARD. GUARD is what `hsm status` must call the mode: pre-access, or
-# open-only on kernels that know no pre-content events.
-root=$1 guard=$2
+# A life with hsm on the kernel of this guest: old-kernel.sh CHECKOUT GUARD TYPE. GUARD is what `hsm status` must call the mode: pre-access,
+# or open-only on kernels that know no pre-content events. TYPE is the filesystem's: ext4, xfs or btrfs.
+root=$1 guard=$2 type=$3
 . "$root/test/vm/guest/lib.sh"
 
 make_files() {
@@ -118,11 +118,43 @@ truncated_by_path() {
   fi
 }
 
-try_again='Resource temporarily unavailable' broken='Input/output error'
-[ "$guard" = pre-access ] || try_again='Operation not permitted' broken='Operation not permitted'
-modprobe ext4
-truncate -s 600M /run/image && mkfs.ext4 -q /run/image && mkdir -p /data && mount -o loop /run/image /data || give_up 'no filesystem'
+# make_filesystem: with quotas of users that are enforced, where hsm is not tried on btrfs, whose quotas are others.
+make_filesystem() {
+  truncate -s 600M /run/image && mkdir -p /data && modprobe "$type" || return 1
+  case $type in
+    ext4) modprobe quota_v2 && mkfs.ext4 -q -O quota /run/image && mount -o loop,usrquota /run/image /data ;;
+    xfs) mkfs.xfs -q /run/image && mount -o loop,uquota /run/image /data ;;
+    btrfs) mkfs.btrfs -q /run/image && mount -o loop /run/image /data ;;
+  esac
+}
+
+# ext4 does not bind root, who recalls: the reader gets the file of an owner who has no room for it. xfs does: an error, until there is room.
+quotas() {
+  [ "$type" != btrfs ] || return
+  check 'the quota is set' set_quota 64
+  check "the owner's quota stops the owner" stopped_by_quota
+  if [ "$type" = ext4 ]; then
+    check 'a stub of an owner over quota reads right' same_as a/f30 cat /data/a/f30
+  else
+    check 'a stub of an owner over quota is refused' cannot_be_read /data/a/f30 "$over_quota"
+    check 'the quota is lifted' set_quota 0
+    check 'then it reads right' same_as a/f30 cat /data/a/f30
+  fi
+  check 'its owner reads another right' same_as a/f29 as_user cat /data/a/f29
+}
+set_quota() { python3 "$root/test/vm/guest/set-quota.py" "$(findmnt -no SOURCE /data)" 1000 "$1"; }
+stopped_by_quota() {
+  ! as_user dd if=/dev/zero of=/data/own/more bs=4096 count=100 conv=fsync 2>/run/dd.out && grep -q 'quota exceeded' /run/dd.out && return
+  cat /run/dd.out
+  return 1
+}
+
+try_again='Resource temporarily unavailable' broken='Input/output error' over_quota='Disk quota exceeded'
+[ "$guard" = pre-access ] || try_again='Operation not permitted' broken='Operation not permitted' over_quota='Operation not permitted'
+make_filesystem || give_up 'no filesystem'
 make_files
+chown 1000 /data/a/f29 /data/a/f30
+mkdir /data/own && chown 1000 /data/own
 cp /data/a/f21 /run/
 mkdir /run/hsm
 hsm init --filesystem /data --library /run/hsm/library --state /run/hsm/state --cartridges 2 --capacity 1G || give_up 'hsm init'
@@ -142,6 +174,7 @@ archive_again 'before the stop'
 check 'a clean stop' stop_daemon
 check 'without a daemon a stub cannot be opened' cannot_be_read /data/a/f20 "$try_again"
 start_daemon
+quotas
 check 'truncate(2) by path' truncated_by_path
 sed -i '/a\/f21$/d' /run/sums
 check 'with the daemon every file is right' all_right
