@@ -36,7 +36,7 @@ export const sourceOf = (path: string): string | null => {
 
 /** One line for `hsm status`; null when all is well. */
 export function warningOf({ view, mountFd, unguardedSince }: DaemonFilesystem): string | null {
-  if (view === 'another') return 'another filesystem is mounted in its place: its stubs are refused';
+  if (view === 'another') return 'another filesystem is mounted in its place: its stubs are refused; if it is the right one, start hsm daemon anew';
   if (view === 'absent') return mountFd < 0 ? 'not mounted' : 'not mounted, but held by hsm: hsm umount frees the device';
   return unguardedSince === null ? null : `was mounted unguarded at ${unguardedSince.toISOString()}: use hsm mount`;
 }

@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { open as openFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
+import type { Status } from '../../../src/daemon/status.ts';
 import { filesystemTypes, keepDevice, kernelTest, loopFilesystem } from '../../fixtures/loopfs.ts';
 import { stub } from '../../fixtures/keeper.ts';
 import { managed, type Managed } from '../../fixtures/managed.ts';
@@ -162,6 +163,35 @@ realTest('a daemon starts without a filesystem that is not mounted, and takes it
   t.is(refused.stderr, `hsm: ${other} is not mounted: hsm mount DEVICE ${other}`);
   t.is((await hsm.hsm('mount', device, other)).exitCode, 0);
   t.true(isStub(path));
+  t.deepEqual(await read(path), right);
+});
+
+realTest('another filesystem where one was missing when the daemon started is one of its own: no stub of it is taken for one of the other', async (t) => {
+  const other = await loopFilesystem(t, 'xfs');
+  const hsm = await managed(t, 'ext4', { init: ['--filesystem', other] });
+  const device = keepDevice(t, other);
+  const [path = ''] = await makeStubs({ ...hsm, mount: other }, { f: content });
+  const strange = await loopFilesystem(t, 'xfs');
+  stub(strange, 'strange');
+  const strangeDevice = keepDevice(t, strange);
+  await unmount(strange);
+  t.is(await hsm.stopDaemon(), 0);
+  await unmount(other);
+  await hsm.startDaemon();
+  // The daemon starts again to match it with the catalogue.
+  const isTaken = async (): Promise<boolean> => {
+    const { exitCode, stdout } = await hsm.hsm('--json', 'status');
+    return exitCode === 0 && (JSON.parse(stdout) as Status).filesystems.some((each) => each.path === other && each.mounted);
+  };
+  t.is((await hsm.hsm('mount', strangeDevice, other)).exitCode, 0);
+  t.like(await read(join(other, 'strange')), { exitCode: 1, stdout: '' });
+  await until(isTaken, limit);
+  t.like(await read(join(other, 'strange')), { exitCode: 1, stdout: '' });
+  await unmount(other);
+  t.is((await hsm.hsm('mount', device, other)).exitCode, 0);
+  t.regex((await read(path)).stderr, /Resource temporarily unavailable/);
+  t.is(await hsm.stopDaemon(), 0);
+  await hsm.startDaemon();
   t.deepEqual(await read(path), right);
 });
 
