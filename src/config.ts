@@ -34,6 +34,8 @@ export interface ScsiLibrarySettings {
 export type LibrarySettings = VirtualLibrarySettings | ScsiLibrarySettings;
 
 export interface Config {
+  /** Seconds after which a volume that nobody uses goes back to its slot; 0: never. */
+  readonly dismountAfterS: number;
   /** Where this was read from. */
   readonly file: string;
   /** Folder of the catalogue and of what the daemon must keep. */
@@ -46,10 +48,18 @@ export interface Config {
     readonly pools: readonly string[];
     /** Bytes after which a container is closed. */
     readonly containerSize: number;
+    /** How many drives writers may have at a time; 0: all. */
+    readonly drives: number;
   };
   readonly recall: {
     /** How long the first request waits for company, ms. */
     readonly batchWindowMs: number;
+    /** Seconds after which a volume gives its drive to others that are as urgent; 0: never. */
+    readonly turnS: number;
+    /** Where several users want files of one volume, so many of each are read in turn. */
+    readonly share: number;
+    /** How many drives readers may have at a time; 0: all. */
+    readonly drives: number;
     /** Seconds after which waiters get EAGAIN; 0: never. */
     readonly timeoutS: number;
     /** How the kernel opens the files of events: `auto` is `rdonly`, since `rdwr` refuses readers of read-only views. */
@@ -93,6 +103,7 @@ export function loadConfig(file: string): Config {
   const recall = reader.table('recall');
   const settings = librarySettings(library, join(state, 'library'));
   const config: Config = {
+    dismountAfterS: library.number('dismount_after_s', 600),
     file,
     state,
     socket: reader.path('socket', socketPath(state)),
@@ -101,9 +112,13 @@ export function loadConfig(file: string): Config {
     archive: {
       pools: archive.strings('pools', ['default']),
       containerSize: archive.size('container_size', settings.kind === 'virtual' && settings.timing === 'none' ? 256 * 2 ** 20 : 4 * 2 ** 30),
+      drives: archive.number('drives', 0),
     },
     recall: {
       batchWindowMs: recall.number('batch_window_ms', 20),
+      turnS: recall.number('turn_s', 300),
+      share: Math.max(1, recall.number('share', 64)),
+      drives: recall.number('drives', 0),
       timeoutS: recall.number('timeout_s', 0),
       eventFd: recall.choice('event_fd', ['auto', 'rdonly', 'rdwr'], 'auto'),
     },

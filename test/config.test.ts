@@ -20,8 +20,9 @@ test('a config that names only filesystems has every default', (t) => {
     socket: '/run/hsm/hsm.sock',
     filesystems: ['/data'],
     library: { kind: 'virtual', path: '/var/lib/hsm/library', timing: 'none' },
-    archive: { pools: ['default'], containerSize: 256 * 2 ** 20 },
-    recall: { batchWindowMs: 20, timeoutS: 0, eventFd: 'auto' },
+    archive: { pools: ['default'], containerSize: 256 * 2 ** 20, drives: 0 },
+    recall: { batchWindowMs: 20, turnS: 300, share: 64, drives: 0, timeoutS: 0, eventFd: 'auto' },
+    dismountAfterS: 600,
   });
 });
 
@@ -35,11 +36,16 @@ filesystems = ["/a", "/b"]
 kind = "virtual"
 path = "/l"
 timing = "lto9"
+dismount_after_s = 0
 [archive]
 pools = ["one", "two"]
 container_size = "1G"
+drives = 1
 [recall]
 batch_window_ms = 500
+turn_s = 120
+share = 10
+drives = 2
 timeout_s = 60
 event_fd = "rdwr"
 `,
@@ -50,8 +56,9 @@ event_fd = "rdwr"
     socket: '/run/other.sock',
     filesystems: ['/a', '/b'],
     library: { kind: 'virtual', path: '/l', timing: 'lto9' },
-    archive: { pools: ['one', 'two'], containerSize: 2 ** 30 },
-    recall: { batchWindowMs: 500, timeoutS: 60, eventFd: 'rdwr' },
+    archive: { pools: ['one', 'two'], containerSize: 2 ** 30, drives: 1 },
+    recall: { batchWindowMs: 500, turnS: 120, share: 10, drives: 2, timeoutS: 60, eventFd: 'rdwr' },
+    dismountAfterS: 0,
   });
 });
 
@@ -100,7 +107,7 @@ test('what init writes loads, whatever the paths are', (t) => {
 test('the values that init writes as comments are the defaults', (t) => {
   const text = configText({ state: '/var/lib/hsm', library: '/l', scsi: null, filesystems: [{ path: '/d', type: 'ext4', uuid: '' }], timing: 'none' });
   const plain = loadConfig(write(t, text));
-  const spelled = loadConfig(write(t, text.replace(/^# (socket|container_size) =/gm, '$1 =')));
+  const spelled = loadConfig(write(t, text.replace(/^# (socket|container_size|dismount_after_s|turn_s|share|drives) =/gm, '$1 =')));
   t.deepEqual({ ...spelled, file: '' }, { ...plain, file: '' });
 });
 

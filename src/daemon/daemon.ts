@@ -13,6 +13,7 @@ import { filesystemAt, isAnother } from './filesystem-at.ts';
 import { applyChange, sourceOf } from './filesystems.ts';
 import { InodeLocks } from './inode-locks.ts';
 import { Jobs } from './jobs.ts';
+import { tapeKnowledge } from './tape-knowledge.ts';
 
 /** The fds that the keeper hands its worker (native/keeper/worker.cc), from the environment variable HSM_KEEPER. */
 export interface KeeperFds {
@@ -70,7 +71,7 @@ export async function openDaemon(config: Config, fds: KeeperFds, log: Log, onKee
   const catalog = openCatalog(existing(cataloguePath(config.state), config));
   const filesystems = await matchFilesystems(config, catalog, fds);
   const library = await openLibrary(config.library);
-  const drives = await DrivePool.open(library);
+  const drives = await DrivePool.open(library, { quotas: { read: config.recall.drives, write: config.archive.drives } });
   const jobs = new Jobs(catalog);
   // Events that arrive before the engine stands wait in the keeper: it sends none before ready().
   let recaller: Recaller | null = null;
@@ -101,7 +102,7 @@ export async function openDaemon(config: Config, fds: KeeperFds, log: Log, onKee
     drives,
     filesystems,
     groupFd: fds.group,
-    batchWindowMs: config.recall.batchWindowMs,
+    ...tapeKnowledge(config, catalog),
     timeoutS: config.recall.timeoutS,
     log,
   });

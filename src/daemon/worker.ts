@@ -35,6 +35,8 @@ export async function runWorker(config: Config, fds: KeeperFds): Promise<void> {
   process.on('SIGHUP', () => undefined);
   process.on('uncaughtException', (error) => crash(log, error));
   process.on('unhandledRejection', (error) => crash(log, error));
+  const idle = config.dismountAfterS;
+  if (idle > 0) setInterval(() => daemon.drives.dismountIdle(idle * 1000), Math.min(idle, 10) * 1000).unref();
   daemon.keeper.ready();
   await repairInterrupted(daemon);
 }

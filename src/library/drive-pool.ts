@@ -27,6 +27,15 @@ export interface LeaseOptions {
   readonly signal?: AbortSignal;
   /** Where all that is in the way is a drive that is down, waits until it is up; else that is an error at once. */
   readonly patient?: boolean;
+  /** Drives that are not to be used for it. */
+  readonly avoid?: readonly string[];
+  /** Called when there is a drive, before its volume is loaded. */
+  readonly granted?: (drive: string) => void;
+}
+
+export interface DrivePoolOptions {
+  /** How many drives readers and writers may have at a time; 0 or left out: all. One use that needs more gets them when it is alone. */
+  readonly quotas?: Partial<Record<DrivePurpose, number>>;
 }
 
 /** A volume could not be loaded, or there is no drive for it. `code` is that of the library's own error. */
@@ -57,6 +66,8 @@ interface Drive {
   spoiled: boolean;
   lease: Waiter | null;
   usedAt: number;
+  /** When its last use ended, ms of performance.now(). */
+  idleSince: number;
 }
 
 interface Waiter {
@@ -64,6 +75,7 @@ interface Waiter {
   readonly purpose: DrivePurpose;
   readonly priority: DrivePriority;
   readonly patient: boolean;
+  readonly avoid: readonly string[];
   readonly grant: (drives: Drive[]) => void;
   readonly refuse: (error: Error) => void;
 }
@@ -75,21 +87,23 @@ interface Waiter {
 export class DrivePool {
   readonly #library: Library;
   readonly #drives: Drive[];
+  readonly #quotas: Partial<Record<DrivePurpose, number>>;
   #waiters: Waiter[] = [];
   #uses = 0;
   #closing = false;
   readonly #active = new Set<Promise<unknown>>();
 
   /** Takes the library over: nobody else may load or unload while the pool is open. */
-  static async open(library: Library): Promise<DrivePool> {
+  static async open(library: Library, options: DrivePoolOptions = {}): Promise<DrivePool> {
     const { drives } = await library.inventory();
-    const pool = new DrivePool(library, drives);
+    const pool = new DrivePool(library, drives, options);
     pool.#vacate();
     return pool;
   }
 
-  private constructor(library: Library, drives: readonly DriveStatus[]) {
+  private constructor(library: Library, drives: readonly DriveStatus[], { quotas }: DrivePoolOptions) {
     this.#library = library;
+    this.#quotas = quotas ?? {};
     this.#drives = drives.map(({ name, state, admin, reason, barcode }) => ({
       name,
       state,
@@ -101,6 +115,7 @@ export class DrivePool {
       spoiled: false,
       lease: null,
       usedAt: 0,
+      idleSince: performance.now(),
     }));
   }
 
@@ -124,6 +139,7 @@ export class DrivePool {
     options: LeaseOptions = {},
   ): Promise<T> {
     const drives = await this.#lease(barcodes, purpose, priority, options);
+    for (const { name } of drives) options.granted?.(name);
     const done = this.#loadAndUse(drives, barcodes, use);
     this.#active.add(done);
     try {
@@ -141,6 +157,11 @@ export class DrivePool {
   /** Drives that are up. */
   get up(): number {
     return this.#drives.filter(usable).length;
+  }
+
+  /** How many volumes can be read at a time. */
+  get readable(): number {
+    return Math.max(1, Math.min(this.up, this.#quota('read')));
   }
 
   /** The volumes that a user gets without a move. */
@@ -179,7 +200,7 @@ export class DrivePool {
     await Promise.allSettled(this.#active);
   }
 
-  #lease(barcodes: readonly string[], purpose: DrivePurpose, priority: DrivePriority, { signal, patient = false }: LeaseOptions): Promise<Drive[]> {
+  #lease(barcodes: readonly string[], purpose: DrivePurpose, priority: DrivePriority, { signal, patient = false, avoid = [] }: LeaseOptions): Promise<Drive[]> {
     return new Promise((resolve, reject) => {
       if (this.#closing) throw closed();
       signal?.throwIfAborted();
@@ -195,6 +216,7 @@ export class DrivePool {
         purpose,
         priority,
         patient,
+        avoid,
         grant: (drives) => (settled(), resolve(drives)),
         // Whatever a signal was aborted with is what the caller gets.
         refuse: (error) => (settled(), reject(error)),
@@ -254,13 +276,14 @@ export class DrivePool {
     return new LoadError(barcodes[0] ?? '', null, cause);
   }
 
-  #choose({ barcodes }: Waiter, kept: Set<Drive>): Drive[] | null {
+  #choose({ barcodes, purpose, avoid }: Waiter, kept: Set<Drive>): Drive[] | null {
+    if (this.#isOverQuota(purpose, barcodes.length)) return null;
     const chosen: Drive[] = [];
     const holders = barcodes.map((barcode) => this.#drives.find((drive) => drive.barcode === barcode));
     if (holders.some((drive) => drive !== undefined && drive.lease !== null)) return null;
     if (this.#drives.some(({ leaving }) => leaving !== null && barcodes.includes(leaving))) return null;
     const free = this.#drives
-      .filter((drive) => usable(drive) && drive.lease === null && drive.leaving === null && !kept.has(drive))
+      .filter((drive) => usable(drive) && drive.lease === null && drive.leaving === null && !kept.has(drive) && !avoid.includes(drive.name))
       .sort((a, b) => this.#worth(a) - this.#worth(b) || a.usedAt - b.usedAt);
     for (const holder of holders) {
       const drive = holder ?? free.find((each) => !chosen.includes(each) && !holders.includes(each));
@@ -269,6 +292,15 @@ export class DrivePool {
     if (chosen.length === barcodes.length) return chosen;
     for (const drive of chosen) kept.add(drive);
     return null;
+  }
+
+  #isOverQuota(purpose: DrivePurpose, wanted: number): boolean {
+    const used = this.#drives.filter(({ lease }) => lease?.purpose === purpose).length;
+    return used > 0 && used + wanted > this.#quota(purpose);
+  }
+
+  #quota(purpose: DrivePurpose): number {
+    return this.#quotas[purpose] || Infinity;
   }
 
   /** What is lost by unloading: nothing, a volume, a volume that somebody waits for. */
@@ -321,14 +353,21 @@ export class DrivePool {
     drive.lease = null;
     drive.leaving = null;
     drive.usedAt = ++this.#uses;
+    drive.idleSince = performance.now();
     if (drive.state !== 'failed') drive.state = drive.barcode === null ? 'empty' : 'ready';
   }
 
-  /** Takes the volumes out of idle drives that are down. Where that fails, the volume is out of reach. */
-  #vacate(): void {
+  /** Puts volumes that nobody used for so long, ms, back into their slots: tape lasts longer when it is not threaded. */
+  dismountIdle(idleMs: number): void {
+    const now = performance.now();
+    this.#vacate((drive) => now - drive.idleSince >= idleMs);
+  }
+
+  /** Takes the volumes out of idle drives, by default those that are down. Where that fails, the volume is out of reach. */
+  #vacate(isDue = (drive: Drive): boolean => drive.admin === 'down'): void {
     if (this.#closing) return;
     for (const drive of this.#drives) {
-      if (drive.admin === 'up' || drive.state === 'failed' || drive.lease !== null || drive.leaving !== null || drive.barcode === null) continue;
+      if (!isDue(drive) || drive.state === 'failed' || drive.lease !== null || drive.leaving !== null || drive.barcode === null) continue;
       Object.assign(drive, { leaving: drive.barcode, barcode: null, medium: null, state: 'busy' });
       void this.#library
         .unload(drive.name)

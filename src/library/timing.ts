@@ -49,6 +49,15 @@ export type Timing = 'none' | keyof typeof tapeModels;
 
 export const tapeModel = (timing: Timing): TapeModel | null => (timing === 'none' ? null : tapeModels[timing]);
 
+/** Of the drives that such a cartridge belongs into, by the two characters that end its barcode; null: none that is known. */
+export function modelOfBarcode(barcode: string): TapeModel | null {
+  const models: Readonly<Record<string, TapeModel>> = { L8: tapeModels.lto8, L9: tapeModels.lto9 };
+  return models[barcode.slice(-2)] ?? null;
+}
+
+/** Seconds to put the volume of a drive away and have another one ready. */
+export const mountSeconds = ({ unloadSeconds, moveSeconds, loadSeconds }: TapeModel): number => unloadSeconds + 2 * moveSeconds + loadSeconds;
+
 /** Bytes that a cartridge holds uncompressed, by the two characters that end an LTO barcode; LTO-6's for any other. */
 export function nativeCapacity(barcode: string): number {
   const generations: Readonly<Record<string, number>> = { L5: 1.5e12, L6: 2.5e12, L7: 6e12, M8: 9e12, L8: 12e12, L9: 18e12 };

@@ -50,4 +50,9 @@ export interface Medium {
   capacity(): Promise<{ readonly capacity: number; readonly used: number }>;
   /** For recall order: physical hint of an address, when the medium knows; else null. */
   physicalPosition(address: BlockAddress): { readonly wrap: number; readonly lpos: number } | null;
+  /**
+   * Indexes of `stretches` of blocks in the order in which the drive reads them the fastest from where it is (RECEIVE RECOMMENDED ACCESS
+   * ORDER). Left out where the drive does not offer that.
+   */
+  recommendedOrder?(stretches: readonly { readonly first: BlockAddress; readonly last: BlockAddress }[]): Promise<readonly number[]>;
 }

@@ -1,5 +1,7 @@
 /** Recall requests as operators see them: those under way, and those that failed lately. */
-import type { RecallRequest } from './requests.ts';
+import type { Parking } from './parking.ts';
+import type { RecallFailure, RecallRequest } from './requests.ts';
+import type { Scheduler } from './scheduler/scheduler.ts';
 
 /** One line of `hsm queue --json`. */
 export interface QueueRow {
@@ -27,14 +29,35 @@ const failedKept = 100;
 const failedKeptMs = 600_000;
 
 /** How fast files came back so far. */
-export class RestoreRate {
-  bytes = 0;
-  seconds = 0;
+export interface RestoreRate {
+  readonly bytes: number;
+  readonly seconds: number;
+}
 
-  /** Seconds; null until something was measured. */
-  secondsFor(bytes: number): number | null {
-    return this.bytes > 0 && this.seconds > 0 && bytes < Infinity ? Math.ceil(bytes / (this.bytes / this.seconds)) : null;
+/** Seconds; null until something was measured. */
+const secondsFor = (bytes: number, rate: RestoreRate): number | null =>
+  rate.bytes > 0 && rate.seconds > 0 && bytes < Infinity ? Math.ceil(bytes / (rate.bytes / rate.seconds)) : null;
+
+/** Requests in the order in which they will be served: first those under way. */
+export function queueRows(requests: Iterable<RecallRequest>, scheduler: Pick<Scheduler<RecallRequest>, 'entries' | 'pauses'>, parking: Parking, rate: RestoreRate): QueueRow[] {
+  const rows: QueueRow[] = [];
+  const listed = new Set<RecallRequest>();
+  for (const { volume, queue, patient } of scheduler.entries) {
+    const paused = scheduler.pauses.ofVolume(volume);
+    // Until a drive is up, or the pause ends, nobody can tell.
+    let ahead = patient || paused !== null ? Infinity : 0;
+    queue.inOrder().forEach((request, index) => {
+      listed.add(request);
+      ahead += request.record.size - request.done;
+      rows.push({ ...rowOf(request, volume, index + 1, ahead, rate), ...(paused === null ? {} : { reason: paused }) });
+    });
   }
+  for (const request of parking) {
+    listed.add(request);
+    rows.push({ ...rowOf(request, null, null, Infinity, rate), reason: parking.reasonOf(request) });
+  }
+  const underWay = [...requests].filter((request) => !listed.has(request));
+  return [...underWay.map((request) => rowOf(request, null, null, request.record.size - request.done, rate)), ...rows];
 }
 
 /** `bytesAhead`: to be restored until this one is back; Infinity: nobody can tell. */
@@ -49,7 +72,7 @@ export function rowOf(request: RecallRequest, volume: string | null, position: n
     size: request.record.size,
     done: request.done,
     position,
-    eta: rate.secondsFor(Math.max(bytesAhead, request.record.size - request.done)),
+    eta: secondsFor(Math.max(bytesAhead, request.record.size - request.done), rate),
     age: Math.floor((Date.now() - request.createdAt) / 1000),
     askedAt: new Date(request.createdAt).toISOString(),
     priority: request.priority,
@@ -58,13 +81,28 @@ export function rowOf(request: RecallRequest, volume: string | null, position: n
   };
 }
 
+export interface FailedRequest {
+  readonly row: QueueRow;
+  readonly filesystem: number;
+  /** Below the filesystem's root. */
+  readonly relPath: Buffer | null;
+  readonly at: number;
+}
+
 /** The last hundred that failed within ten minutes. */
 export class FailedRows {
-  readonly #failed: { readonly row: QueueRow; readonly at: number }[] = [];
+  readonly #failed: FailedRequest[] = [];
 
-  add(row: QueueRow): void {
-    this.#failed.push({ row, at: Date.now() });
+  add(request: RecallRequest, failure: RecallFailure): void {
+    const row: QueueRow = { ...rowOf(request, null, null, Infinity, { bytes: 0, seconds: 0 }), state: 'failed', done: 0, eta: null, reason: failure.message };
+    this.#failed.push({ row, filesystem: request.filesystem, relPath: request.interests[0]?.relPath ?? null, at: Date.now() });
     if (this.#failed.length > failedKept) this.#failed.shift();
+  }
+
+  /** Takes it out. */
+  take(id: string): FailedRequest | undefined {
+    const index = this.#failed.findIndex(({ row }) => row.id === id);
+    return index < 0 ? undefined : this.#failed.splice(index, 1)[0];
   }
 
   get rows(): QueueRow[] {

@@ -1,40 +1,26 @@
 /** The recall engine: stub events and jobs become requests, one per inode; requests are restored volume by volume; waiters are answered. */
 import { closeSync } from 'node:fs';
 import type { Catalog, CopyRow } from '../catalog/model.ts';
-import { errorCode } from '../errors.ts';
-import type { Medium } from '../media/medium.ts';
-import { native } from '../native/index.ts';
-import { decodeStubRecord, stubXattr } from '../stub.ts';
-import { classify, readInode } from './classify.ts';
+import type { TapeModel } from '../library/timing.ts';
+import { decodeStubRecord } from '../stub.ts';
+import { admissionOf, isStubWithoutRecord, type Admission } from './admission.ts';
 import { Committer } from './committer.ts';
 import { denialErrnos, type DenialErrno, type Keeper, type StubEvent } from './keeper-client.ts';
-import { findLostRecord } from './lost-record.ts';
 import { MoveBatch } from './move-batch.ts';
-import { FailedRows, type QueueRow, RestoreRate, rowOf } from './queue-rows.ts';
-import { isWanted, requestKey, type JobInterest, type RecallFailure, type RecallRequest } from './requests.ts';
-import { batchFiles, restoreContainer, type ManagedFilesystem, type RestoreContext } from './restorer.ts';
-import { VolumeQueue } from './volume-queue.ts';
+import { Parking } from './parking.ts';
+import { FailedRows, type QueueRow, queueRows, type RestoreRate } from './queue-rows.ts';
+import { isWanted, priorities, requestKey, type JobInterest, type RecallFailure, type RecallRequest } from './requests.ts';
+import type { ManagedFilesystem } from './restorer.ts';
+import { wantedAgain } from './retry.ts';
+import type { Pause, PauseRow } from './scheduler/pauses.ts';
+import type { SchedulerSettings } from './scheduler/scheduler.ts';
+import type { Geometry } from './scheduler/travel.ts';
+import { VolumeService, type RecallDrives } from './volume-service.ts';
 
 export interface Log {
   info(data: object, message: string): void;
   warn(data: object, message: string): void;
   error(data: object, message: string): void;
-}
-
-/** What the engine needs of the drives. */
-export interface RecallDrives {
-  /** Runs `use` with the volume loaded in a drive that nobody else uses meanwhile. Interactive callers go first. */
-  withVolume<T>(
-    barcode: string,
-    purpose: 'read',
-    priority: 'interactive' | 'bulk',
-    use: (medium: Medium) => Promise<T>,
-    options?: { readonly signal?: AbortSignal; readonly patient?: boolean },
-  ): Promise<T>;
-  /** Somebody of a better priority waits for a drive. */
-  contended(priority: 'interactive' | 'bulk'): boolean;
-  /** Volumes that sit in drives: nothing is gained by waiting for company. */
-  readonly loaded: readonly string[];
 }
 
 export interface RecallerOptions {
@@ -43,7 +29,11 @@ export interface RecallerOptions {
   readonly drives: RecallDrives;
   readonly filesystems: readonly ManagedFilesystem[];
   readonly groupFd: number;
-  readonly batchWindowMs: number;
+  readonly scheduler: SchedulerSettings;
+  /** How the drives of a volume move; null: unknown. */
+  readonly modelOf?: (volume: string) => TapeModel | null;
+  /** Where the blocks of a volume lie before it is loaded; null: unknown. */
+  readonly geometryOf?: (volume: string) => Promise<Geometry | null>;
   /** Seconds after which waiters are sent away with EAGAIN; 0: never. */
   readonly timeoutS: number;
   readonly log: Log;
@@ -60,37 +50,40 @@ export interface Wanted {
   readonly interest: JobInterest;
 }
 
-const interactivePriority = 100;
-const jobPriority = 50;
-
 export class Recaller {
   readonly #options: RecallerOptions;
   readonly #byKey = new Map<string, RecallRequest>();
   readonly #byEvent = new Map<number, RecallRequest>();
-  readonly #volumes = new Map<string, VolumeQueue>();
+  readonly #service: VolumeService;
+  readonly #parking = new Parking();
   readonly #failed = new FailedRows();
   readonly #committer: Committer;
   readonly #moves: MoveBatch;
-  readonly #context: RestoreContext;
-  readonly #running = new Set<Promise<void>>();
-  #restoredFiles = 0;
-  #restoredBytes = 0;
   #nextId = 1;
   #stopping = false;
-  readonly #rate = new RestoreRate();
+  /** Brought back since the start. */
+  #files = 0;
+  #bytes = 0;
 
   constructor(options: RecallerOptions) {
     this.#options = options;
     this.#committer = new Committer(options.groupFd);
     this.#moves = new MoveBatch(options.catalog, (error) => options.log.error({ error }, 'a state move was not recorded'));
-    this.#context = {
-      filesystems: options.filesystems,
-      catalog: options.catalog,
-      committer: this.#committer,
-      moves: this.#moves,
-      restored: (request, bytes) => this.#restored(request, bytes),
-      failed: (request, failure, next) => this.#attemptFailed(request, failure, next),
-    };
+    this.#service = new VolumeService({
+      drives: options.drives,
+      settings: options.scheduler,
+      modelOf: options.modelOf ?? (() => null),
+      geometryOf: options.geometryOf ?? (async () => null),
+      log: options.log,
+      context: {
+        filesystems: options.filesystems,
+        catalog: options.catalog,
+        committer: this.#committer,
+        moves: this.#moves,
+        restored: (request, bytes) => this.#restored(request, bytes),
+        failed: (request, failure, next) => this.#attemptFailed(request, failure, next),
+      },
+    });
   }
 
   /** A reader waits for an answer to this event, and always gets one. Takes the event's fd over. */
@@ -110,6 +103,7 @@ export class Recaller {
     if (request === undefined) return;
     this.#byEvent.delete(id);
     request.waiters.delete(id);
+    if (request.waiters.size === 0) this.#prioritize(request, priorities.bulk, `j${request.interests[0]?.job ?? 0}`);
     if (!isWanted(request)) this.#cancelRequest(request, { code: 'EAGAIN', message: 'its last waiter ended' });
   }
 
@@ -132,7 +126,7 @@ export class Recaller {
         interest.ended({ code: 'EAGAIN', message: 'a cancelled recall of it is being undone' }, 0);
         continue;
       }
-      const request = this.#create(key, filesystem, ino, path, bytes, record, 'job');
+      const request = this.#create({ key, filesystem, ino, path, bytes, record, priority: priorities.bulk, owner: `j${interest.job}` });
       request.interests = [interest];
       fresh.push(request);
     }
@@ -141,22 +135,7 @@ export class Recaller {
 
   /** Requests in the order in which they will be served, those that failed lately last. `uid` limits it to that user's own. */
   rows(uid: number | null): QueueRow[] {
-    const rows: QueueRow[] = [];
-    const listed = new Set<RecallRequest>();
-    for (const [volume, queue] of this.#volumes) {
-      let position = 0;
-      let ahead = 0;
-      for (const request of queue.inOrder()) {
-        listed.add(request);
-        const queued = request.state === 'queued' || request.state === 'loading';
-        if (queued) position += 1;
-        // Until a drive is up nobody can tell.
-        ahead += queue.patient ? Infinity : request.record.size - request.done;
-        rows.push(rowOf(request, volume, queued ? position : null, ahead, this.#rate));
-      }
-    }
-    for (const request of this.#byKey.values()) if (!listed.has(request)) rows.unshift(rowOf(request, null, null, request.record.size - request.done, this.#rate));
-    rows.push(...this.#failed.rows);
+    const rows = [...queueRows(this.#byKey.values(), this.#service.scheduler, this.#parking, this.#rate), ...this.#failed.rows];
     return uid === null ? rows : rows.filter((row) => row.waiters.some((waiter) => waiter.uid === uid));
   }
 
@@ -169,18 +148,57 @@ export class Recaller {
   counts(): { readonly queued: number; readonly active: number; readonly failed: number; readonly files: number; readonly bytes: number } {
     let active = 0;
     for (const request of this.#byKey.values()) if (request.state === 'restoring' || request.state === 'locating') active += 1;
-    return { queued: this.#byKey.size - active, active, failed: this.#failed.rows.length, files: this.#restoredFiles, bytes: this.#restoredBytes };
+    return { queued: this.#byKey.size - active, active, failed: this.#failed.rows.length, files: this.#files, bytes: this.#bytes };
   }
 
   /** Sends the waiters of `r<id>` away with an errno. False when there is no such request, or (with a uid) it is another user's. */
   cancel(id: number, errno: DenialErrno, uid: number | null): boolean {
-    for (const request of this.#byKey.values()) {
-      if (request.id !== id) continue;
-      if (uid !== null && ![...request.waiters.values()].some((waiter) => waiter.uid === uid)) return false;
-      this.#cancelRequest(request, { code: errno, message: 'cancelled' });
-      return true;
+    const request = this.#byId(id);
+    if (request === undefined || (uid !== null && ![...request.waiters.values()].some((waiter) => waiter.uid === uid))) return false;
+    this.#cancelRequest(request, { code: errno, message: 'cancelled' });
+    return true;
+  }
+
+  /** Of `r<id>`; higher goes first, `priorities` are what requests begin with. False when there is no such request. */
+  setPriority(id: number, priority: number): boolean {
+    const request = this.#byId(id);
+    if (request === undefined) return false;
+    request.priorityPinned = true;
+    request.priority = priority;
+    this.#service.moved(request);
+    return true;
+  }
+
+  /** What it covers waits until resume(); what is being read goes on to the end of its container, and nobody is sent away. */
+  pause(pause: Pause, reason: string | null): void {
+    this.#service.scheduler.pauses.set(pause, reason, Date.now());
+    if (pause.kind === 'user') {
+      for (const request of this.#byKey.values()) if (request.owner === `u${pause.uid}` && request.object !== null && !this.#service.isActive(request)) this.#requeue(request);
     }
-    return false;
+    if (pause.kind === 'drive') this.#service.reconsiderDrives();
+    else this.#service.dispatch();
+  }
+
+  /** False when there was no such pause. */
+  resume(pause: Pause): boolean {
+    if (!this.#service.scheduler.pauses.clear(pause)) return false;
+    if (pause.kind === 'user') for (const request of this.#parking.take(pausedKey(pause.uid))) this.#requeue(request);
+    if (pause.kind === 'drive') this.#service.reconsiderDrives();
+    else this.#service.dispatch();
+    return true;
+  }
+
+  /** What is paused or held, for people. */
+  get pauses(): PauseRow[] {
+    return this.#service.scheduler.pauses.rows;
+  }
+
+  /** Recalls a file again whose recall failed as `r<id>` in the last minutes. False when that is not known; fails where there is no such stub any more. */
+  async retry(id: number): Promise<boolean> {
+    const wanted = wantedAgain(this.#failed, id, this.#options.filesystems);
+    if (wanted === null) return false;
+    await this.want([wanted]);
+    return true;
   }
 
   /** Ends a job's interest in all its files; those that others wait for go on. */
@@ -207,106 +225,72 @@ export class Recaller {
   async stop(): Promise<void> {
     this.#stopping = true;
     for (const request of [...this.#byKey.values()]) this.#cancelRequest(request, stopping);
-    for (const waiting of this.#leaving) waiting.abort();
-    await Promise.allSettled(this.#running);
+    await this.#service.stop();
     await this.#committer.idle();
     await this.#moves.flush();
   }
 
   #admit(event: StubEvent): void {
-    const { keeper, log } = this.#options;
-    if (this.#stopping) {
-      closeSync(event.fd);
-      keeper.answer([event.id], 'EAGAIN');
+    const { filesystems, log } = this.#options;
+    const admission: Admission = this.#stopping ? { kind: 'answer', answer: 'EAGAIN' } : admissionOf(event, filesystems, log);
+    if (admission.kind === 'look-up') {
+      void this.#lookUp(event);
       return;
     }
-    const inode = readInode(event.fd);
-    const verdict = classify(inode);
-    if (verdict.kind === 'resident') {
-      if (inode.bytes === null && inode.stat.size > 0 && inode.range.data === -1) {
-        void this.#lookUp(event);
-        return;
-      }
-      if (verdict.dropRecord) {
-        native.removexattr(event.fd, stubXattr);
-        log.info({ path: event.path, reason: verdict.reason }, 'dropped a record that meant nothing');
-      }
-      closeSync(event.fd);
-      keeper.answer([event.id], null);
+    if (admission.kind === 'answer') {
+      this.#answer(event, admission.answer);
       return;
     }
-    const filesystem = event.filesystem;
-    if (verdict.kind === 'refuse' || this.#options.filesystems[filesystem] === undefined) {
-      const errno = verdict.kind === 'refuse' ? verdict.errno : 'EIO';
-      const reason = verdict.kind === 'refuse' ? verdict.reason : 'it is on no managed filesystem';
-      log.warn({ path: event.path, pid: event.pid, reason }, 'access refused');
-      closeSync(event.fd);
-      keeper.answer([event.id], errno);
-      return;
-    }
-    const key = requestKey(filesystem, inode.stat.ino, inode.handleHash);
-    const waiter = { event: event.id, pid: event.pid, uid: event.uid, exe: event.exe };
+    const { filesystem, path, uid } = event;
+    const { ino, bytes, record } = admission;
+    const key = requestKey(filesystem, ino, admission.handleHash);
+    const waiter = { event: event.id, pid: event.pid, uid, exe: event.exe };
     const present = this.#byKey.get(key);
     if (present !== undefined && present.cancelled === null) {
       present.waiters.set(event.id, waiter);
-      present.priority = interactivePriority;
-      this.#volumes.get(present.copies[0]?.volume ?? '')?.waiting?.abort();
       this.#byEvent.set(event.id, present);
       if (present.fd === null && present.state === 'queued') present.fd = event.fd;
       else closeSync(event.fd);
+      this.#prioritize(present, priorities.interactive, `u${uid}`);
       return;
     }
     if (present !== undefined) {
       // It is being undone; the reader may try again at once.
-      closeSync(event.fd);
-      keeper.answer([event.id], 'EAGAIN');
+      this.#answer(event, 'EAGAIN');
       return;
     }
-    const request = this.#create(key, filesystem, inode.stat.ino, event.path, verdict.bytes, verdict.record, 'interactive');
+    const request = this.#create({ key, filesystem, ino, path, bytes, record, priority: priorities.interactive, owner: `u${uid}` });
     request.fd = event.fd;
     request.waiters.set(event.id, waiter);
     this.#byEvent.set(event.id, request);
+    this.#limitTime(request);
     void this.#resolve([request]);
+  }
+
+  /** Of what needs no recall; null lets the reader go on. */
+  #answer(event: StubEvent, errno: DenialErrno | null): void {
+    closeSync(event.fd);
+    this.#options.keeper.answer([event.id], errno);
   }
 
   /** Of a hollow file without a record the catalogue tells whether it is a stub. */
   async #lookUp(event: StubEvent): Promise<void> {
-    const { catalog, filesystems, keeper, log } = this.#options;
+    const { catalog, filesystems, log } = this.#options;
     try {
       await this.#moves.flush();
-      const { isStub, rewritten } = await findLostRecord(event.fd, filesystems[event.filesystem]?.id, catalog);
-      if (rewritten) log.warn({ path: event.path }, 'a stub had lost its record: written again');
-      if (isStub) {
-        this.onStub(event);
-        return;
-      }
-      closeSync(event.fd);
-      keeper.answer([event.id], null);
+      if (await isStubWithoutRecord(event, filesystems[event.filesystem]?.id, catalog, log)) this.onStub(event);
+      else this.#answer(event, null);
     } catch (error) {
       log.error({ error, path: event.path }, 'a hollow file could not be looked up');
-      closeSync(event.fd);
-      keeper.answer([event.id], 'EIO');
+      this.#answer(event, 'EIO');
     }
   }
 
-  #create(
-    key: string,
-    filesystem: number,
-    ino: number,
-    path: string,
-    bytes: Buffer,
-    record: RecallRequest['record'],
-    kind: 'interactive' | 'job',
-  ): RecallRequest {
+  #create(made: Pick<RecallRequest, 'key' | 'filesystem' | 'ino' | 'path' | 'bytes' | 'record' | 'priority' | 'owner'>): RecallRequest {
     const request: RecallRequest = {
+      ...made,
       id: this.#nextId++,
-      key,
-      filesystem,
-      ino,
-      path,
       createdAt: Date.now(),
-      record,
-      bytes,
       waiters: new Map(),
       interests: [],
       fd: null,
@@ -316,16 +300,27 @@ export class Recaller {
       copies: [],
       done: 0,
       cancelled: null,
-      priority: kind === 'interactive' ? interactivePriority : jobPriority,
+      priorityPinned: false,
       reason: null,
     };
-    this.#byKey.set(key, request);
-    if (kind === 'interactive' && this.#options.timeoutS > 0) {
-      setTimeout(() => {
-        if (this.#byKey.get(key) === request) this.#cancelRequest(request, { code: 'EAGAIN', message: 'the configured time is over' });
-      }, this.#options.timeoutS * 1000).unref();
-    }
+    this.#byKey.set(request.key, request);
     return request;
+  }
+
+  #limitTime(request: RecallRequest): void {
+    const { timeoutS } = this.#options;
+    if (timeoutS <= 0) return;
+    setTimeout(() => {
+      if (this.#byKey.get(request.key) === request) this.#cancelRequest(request, { code: 'EAGAIN', message: 'the configured time is over' });
+    }, timeoutS * 1000).unref();
+  }
+
+  /** By who wants it, unless an operator said otherwise. */
+  #prioritize(request: RecallRequest, priority: number, owner?: string): void {
+    if (request.priorityPinned || request.priority === priority) return;
+    request.priority = priority;
+    if (owner !== undefined) request.owner = owner;
+    this.#service.moved(request);
   }
 
   /** Finds objects and copies, and queues each request on the volume of its first usable copy. */
@@ -352,107 +347,37 @@ export class Recaller {
   }
 
   #queue(request: RecallRequest, otherwise: RecallFailure): void {
-    const copy = request.copies[0];
-    if (copy === undefined) {
-      this.#end(request, otherwise);
-      return;
-    }
+    if (request.copies.length === 0) this.#end(request, otherwise);
+    else this.#requeue(request);
+  }
+
+  /** Onto its volume, or aside while it may not go there. */
+  #requeue(request: RecallRequest): void {
+    this.#service.remove(request);
     request.state = 'queued';
-    let queue = this.#volumes.get(copy.volume);
-    if (queue === undefined) {
-      queue = new VolumeQueue();
-      this.#volumes.set(copy.volume, queue);
-    }
-    queue.add(request);
-    if (request.waiters.size > 0 || queue.patient) queue.waiting?.abort();
-    if (queue.running) return;
-    queue.running = true;
-    const run = this.#serve(copy.volume, queue);
-    this.#running.add(run);
-    void run.finally(() => this.#running.delete(run));
+    const uid = userOf(request);
+    const paused = uid === null ? null : this.#service.scheduler.pauses.ofUser(uid);
+    if (uid !== null && paused !== null) this.#parking.park(request, pausedKey(uid), paused);
+    else this.#service.add(request);
   }
 
-  /** Serves one volume until nothing is queued on it. */
-  async #serve(barcode: string, queue: VolumeQueue): Promise<void> {
-    const { drives, batchWindowMs } = this.#options;
-    if (!drives.loaded.includes(barcode) && batchWindowMs > 0) await new Promise((resolve) => setTimeout(resolve, batchWindowMs));
-    while (queue.size > 0 && !this.#stopping) await this.#mount(barcode, queue);
-    queue.running = false;
-    for (const request of queue.inOrder()) this.#end(request, stopping);
-    this.#volumes.delete(barcode);
+  #byId(id: number): RecallRequest | undefined {
+    for (const request of this.#byKey.values()) if (request.id === id) return request;
+    return undefined;
   }
 
-  /** One use of a drive: ends when nothing is queued, or when somebody more urgent waits for a drive. */
-  async #mount(barcode: string, queue: VolumeQueue): Promise<void> {
-    const { drives, log } = this.#options;
-    const { patient } = queue;
-    const priority = queue.hasWaiters() ? 'interactive' : 'bulk';
-    const waiting = new AbortController();
-    if (priority === 'bulk' || patient) queue.waiting = waiting;
-    this.#leaving.add(waiting);
-    if (!patient) for (const request of queue.inOrder()) request.state = 'loading';
-    try {
-      await drives.withVolume(barcode, 'read', priority, (medium) => this.#read(barcode, queue, medium, priority), { signal: waiting.signal, patient });
-    } catch (error) {
-      if (waiting.signal.aborted) return;
-      if (!patient && isDriveDown(error)) {
-        this.#holdBack(queue, error as Error);
-        return;
-      }
-      log.error({ error, volume: barcode }, 'a volume could not be read');
-      const failure = { code: 'EIO', message: `volume ${barcode}: ${(error as Error).message}` };
-      for (const request of queue.inOrder()) {
-        queue.delete(request);
-        this.#attemptFailed(request, failure, 'other-copy');
-      }
-    } finally {
-      if (patient) queue.patient = false;
-      queue.waiting = null;
-      this.#leaving.delete(waiting);
-    }
+  get #rate(): RestoreRate {
+    return { bytes: this.#bytes, seconds: this.#service.seconds };
   }
-
-  /** What has a copy on another volume is had from there; the rest waits for a drive, as long as that takes. */
-  #holdBack(queue: VolumeQueue, { message }: Error): void {
-    queue.patient = true;
-    for (const request of queue.inOrder()) {
-      if (request.copies.length > 1) {
-        queue.delete(request);
-        this.#attemptFailed(request, { code: 'EIO', message }, 'other-copy');
-      } else {
-        request.state = 'queued';
-        request.reason = message;
-      }
-    }
-  }
-
-  async #read(barcode: string, queue: VolumeQueue, medium: Medium, priority: 'interactive' | 'bulk'): Promise<void> {
-    queue.waiting = null;
-    if (queue.patient) for (const request of queue.inOrder()) request.reason = null;
-    queue.patient = false;
-    while (!this.#stopping && !(priority === 'bulk' && this.#options.drives.contended(priority))) {
-      const batch = queue.take(batchFiles);
-      if (batch.length === 0) return;
-      for (const request of batch) this.#active.set(request, barcode);
-      const startedAt = performance.now();
-      await restoreContainer(medium, batch, this.#context);
-      this.#rate.seconds += (performance.now() - startedAt) / 1000;
-    }
-  }
-
-  /** Waits for drives that a stop ends. */
-  readonly #leaving = new Set<AbortController>();
-  readonly #active = new Map<RecallRequest, string>();
 
   #restored(request: RecallRequest, bytes: number): void {
-    this.#rate.bytes += bytes;
-    this.#restoredFiles += 1;
-    this.#restoredBytes += bytes;
+    this.#files += 1;
+    this.#bytes += bytes;
     this.#end(request, null);
   }
 
   #attemptFailed(request: RecallRequest, failure: RecallFailure, next: 'other-copy' | 'give-up'): void {
-    this.#active.delete(request);
+    this.#service.remove(request);
     const copy = request.copies[0];
     if (next === 'give-up' || request.cancelled !== null || this.#stopping) {
       this.#end(request, request.cancelled ?? (this.#stopping ? stopping : failure));
@@ -467,8 +392,9 @@ export class Recaller {
   #cancelRequest(request: RecallRequest, failure: RecallFailure): void {
     if (request.cancelled !== null) return;
     request.cancelled = failure;
-    if (this.#active.has(request)) return; // the restorer sees it at its next block
-    for (const queue of this.#volumes.values()) queue.delete(request);
+    if (this.#service.isActive(request)) return; // the restorer sees it at its next block
+    this.#service.remove(request);
+    this.#parking.leave(request);
     if (request.object !== null) this.#end(request, failure);
   }
 
@@ -476,8 +402,8 @@ export class Recaller {
   #end(request: RecallRequest, failure: RecallFailure | null): void {
     if (this.#byKey.get(request.key) !== request) return;
     this.#byKey.delete(request.key);
-    this.#active.delete(request);
-    for (const queue of this.#volumes.values()) queue.delete(request);
+    this.#service.remove(request);
+    this.#parking.leave(request);
     if (failure !== null && failure !== jobCancelled && isWanted(request)) this.#remember(request, failure);
     if (request.fd !== null) closeSync(request.fd);
     const events = [...request.waiters.keys()];
@@ -489,8 +415,7 @@ export class Recaller {
 
   #remember(request: RecallRequest, failure: RecallFailure): void {
     const { catalog, filesystems, log } = this.#options;
-    const row = rowOf(request, request.copies[0]?.volume ?? null, null, 0, this.#rate);
-    this.#failed.add({ ...row, state: 'failed', done: 0, eta: null, reason: failure.message });
+    this.#failed.add(request, failure);
     if (failure === stopping) return;
     log.warn({ path: request.path, code: failure.code, reason: failure.message, waiters: request.waiters.size }, 'a recall failed');
     const filesystem = filesystems[request.filesystem]?.id;
@@ -506,8 +431,10 @@ export class Recaller {
 const jobCancelled: RecallFailure = { code: 'EINTR', message: 'the job was cancelled' };
 const stopping: RecallFailure = { code: 'EAGAIN', message: 'the daemon stops' };
 
-/** An operator took the drives away: no fault of the volume. */
-const isDriveDown = (error: unknown): boolean => ['NO_DRIVE', 'DRIVE_DOWN'].includes(errorCode(error));
+const pausedKey = (uid: number): string => `paused:${uid}`;
+
+/** The user whose recall it is; null: a job's. */
+const userOf = ({ owner }: RecallRequest): number | null => (owner.startsWith('u') ? Number(owner.slice(1)) : null);
 
 const usable = (copy: CopyRow): boolean => copy.volumeState !== 'failed' && copy.volumeState !== 'exported';
 

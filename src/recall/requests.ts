@@ -12,6 +12,9 @@ export interface Waiter {
 
 export type RequestState = 'queued' | 'loading' | 'locating' | 'restoring';
 
+/** Somebody waits for it, or only a job wants it. */
+export const priorities = { interactive: 100, bulk: 50 } as const;
+
 export interface RecallFailure {
   readonly code: string;
   readonly message: string;
@@ -52,7 +55,12 @@ export interface RecallRequest {
   done: number;
   /** Set by cancel: ends the request at the next step. */
   cancelled: RecallFailure | null;
+  /** Higher goes first; `priorities`, unless an operator said otherwise. */
   priority: number;
+  /** An operator set the priority: new waiters do not raise it. */
+  priorityPinned: boolean;
+  /** Whose it is where users share drives: `u1000` of a user, `j3` of a job. */
+  owner: string;
   /** Why it waits, or what went wrong with a copy. */
   reason: string | null;
 }
@@ -60,11 +68,3 @@ export interface RecallRequest {
 export const requestKey = (filesystem: number, ino: number, handleHash: number): string => `${filesystem}:${ino}:${handleHash}`;
 
 export const isWanted = (request: RecallRequest): boolean => request.waiters.size > 0 || request.interests.length > 0;
-
-/** By place on the volume: container, then offset. */
-export function tapeOrder(a: RecallRequest, b: RecallRequest): number {
-  const left = a.copies[0];
-  const right = b.copies[0];
-  if (left === undefined || right === undefined) return 0;
-  return left.startBlock - right.startBlock || left.offset - right.offset;
-}

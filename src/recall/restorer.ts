@@ -6,10 +6,12 @@ import { errorCode } from '../errors.ts';
 import type { Medium } from '../media/medium.ts';
 import { extractStatus, native, type CommitItem, type ExtractResult, type ExtractTarget, type Extractor } from '../native/index.ts';
 import { encodeStubRecord, stubXattr } from '../stub.ts';
+import { approach, isNear } from './approach.ts';
 import { readInode, timesOf } from './classify.ts';
 import { errnoName, type Committer } from './committer.ts';
 import type { MoveBatch } from './move-batch.ts';
 import { isWanted, type RecallFailure, type RecallRequest } from './requests.ts';
+import { blockSize, type Geometry } from './scheduler/travel.ts';
 
 /** A filesystem as the daemon holds it. */
 export interface ManagedFilesystem {
@@ -37,10 +39,6 @@ export interface RestoreContext {
   failed(request: RecallRequest, failure: RecallFailure, next: 'other-copy' | 'give-up'): void;
 }
 
-/** Bytes of a tape block (docs/tape-format.md). */
-const blockSize = 2 ** 20;
-/** Blocks that are read and thrown away rather than located over. */
-const readThrough = 4;
 /** Files of one container that are open at a time. */
 export const batchFiles = 512;
 
@@ -52,8 +50,8 @@ interface Opened {
   readonly unlock: () => void;
 }
 
-/** Restores requests that all have their next copy in the same container of the loaded volume, at most `batchFiles`. */
-export async function restoreContainer(medium: Medium, requests: readonly RecallRequest[], context: RestoreContext): Promise<void> {
+/** Restores requests that all have their next copy in the same container of the loaded volume, at most `batchFiles`. `geometry`: of the volume, if known. */
+export async function restoreContainer(medium: Medium, requests: readonly RecallRequest[], context: RestoreContext, geometry: Geometry | null): Promise<void> {
   const opened: Opened[] = [];
   for (const request of requests) {
     const each = await open(request, context);
@@ -65,7 +63,7 @@ export async function restoreContainer(medium: Medium, requests: readonly Recall
   try {
     await markRecalling(opened, context);
     extractor = new native.Extractor(opened.map(targetOf));
-    await readBlocks(medium, extractor, opened, settle);
+    await readBlocks(medium, extractor, opened, settle, geometry);
     settle.results(extractor.finish());
     settle.rest({ code: 'EIO', message: 'the container ended before the file' }, 'other-copy');
   } catch (error) {
@@ -168,25 +166,23 @@ export function blockRuns(copies: readonly Pick<CopyRow, 'offset' | 'length'>[])
     const first = Math.floor(offset / blockSize);
     const last = Math.floor((offset + Math.max(length, 1) - 1) / blockSize);
     const run = runs.at(-1);
-    if (run !== undefined && first <= run.last + 1 + readThrough) run.last = Math.max(run.last, last);
+    if (run !== undefined && isNear(run.last + 1, Math.max(first, run.last + 1), null)) run.last = Math.max(run.last, last);
     else runs.push({ first, last });
   }
   return runs;
 }
 
 /** Reads the blocks that are needed; the next block is on its way while the present one is written to the files. */
-async function readBlocks(medium: Medium, extractor: Extractor, opened: readonly Opened[], settle: Settlement): Promise<void> {
+async function readBlocks(medium: Medium, extractor: Extractor, opened: readonly Opened[], settle: Settlement, geometry: Geometry | null): Promise<void> {
   const start = opened[0]?.copy.startBlock ?? 0;
   const buffers = [Buffer.allocUnsafeSlow(blockSize), Buffer.allocUnsafeSlow(blockSize)] as const;
   let feeding: Promise<void> = Promise.resolve();
   let turn = 0;
   try {
     for (const { first, last } of blockRuns(opened.map(({ copy }) => copy))) {
-      if ((await medium.position()) !== start + first) {
-        settle.state('locating');
-        await medium.locate(start + first);
-        settle.state('restoring');
-      }
+      // The other buffer may still be on its way into files.
+      await approach(medium, start + first, geometry, buffers[turn % 2 === 0 ? 0 : 1], () => settle.state('locating'));
+      settle.state('restoring');
       for (let block = first; block <= last; block += 1) {
         const data = await medium.readBlock(buffers[turn % 2 === 0 ? 0 : 1]);
         turn += 1;

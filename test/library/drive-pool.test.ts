@@ -301,3 +301,56 @@ test('close refuses those who wait and waits for those who use', async (t) => {
   await using;
   await t.throwsAsync(pool.withVolume('A', 'read', 'bulk', async () => {}), { code: 'ECANCELED' });
 });
+
+test('readers and writers have no more drives at a time than their quotas, and one that needs more waits until it is alone', async (t) => {
+  const pool = await DrivePool.open(new FakeLibrary(3), { quotas: { read: 2, write: 1 } });
+  t.is(pool.readable, 2);
+  const held = gate();
+  let readers = 0;
+  let most = 0;
+  const read = async (): Promise<void> => {
+    most = Math.max(most, (readers += 1));
+    await held.passed;
+    readers -= 1;
+  };
+  const reads = ['A', 'B', 'C'].map((barcode) => pool.withVolume(barcode, 'read', 'interactive', read));
+  const write = pool.withVolumes(['W', 'X'], 'write', 'archive', async (leased) => leased.length);
+  await settle();
+  t.is(most, 2);
+  held.open();
+  await Promise.all(reads);
+  t.is(most, 2);
+  t.is(await write, 2);
+});
+
+test('a drive that is avoided stays free', async (t) => {
+  const pool = await DrivePool.open(new FakeLibrary(2));
+  const seen: string[] = [];
+  const use = async (_medium: Medium, drive: string): Promise<string> => drive;
+  t.is(await pool.withVolume('A', 'read', 'bulk', use, { avoid: ['drive0'], granted: (drive) => seen.push(drive) }), 'drive1');
+  t.deepEqual(seen, ['drive1']);
+  const stop = new AbortController();
+  const waiting = pool.withVolume('A', 'read', 'bulk', use, { avoid: ['drive0', 'drive1'], signal: stop.signal });
+  await settle();
+  stop.abort(new Error('enough'));
+  await t.throwsAsync(waiting, { message: 'enough' });
+});
+
+test('a volume that nobody used for a while goes back to its slot, one that is in use does not', async (t) => {
+  const library = new FakeLibrary(2);
+  const pool = await DrivePool.open(library);
+  await pool.withVolume('A', 'read', 'bulk', async () => {});
+  const held = gate();
+  const busy = pool.withVolume('B', 'read', 'bulk', () => held.passed);
+  await settle();
+  pool.dismountIdle(3_600_000);
+  await settle();
+  t.deepEqual(library.unloads, []);
+  pool.dismountIdle(0);
+  await settle();
+  t.deepEqual(library.unloads, ['drive0']);
+  t.deepEqual(pool.loaded, ['B']);
+  held.open();
+  await busy;
+  t.is(await pool.withVolume('A', 'read', 'bulk', async () => 'again'), 'again');
+});

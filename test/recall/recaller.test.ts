@@ -8,6 +8,7 @@ import type { RecallFailure } from '../../src/recall/requests.ts';
 import { stubXattr } from '../../src/stub.ts';
 import { filesystemTypes, kernelTest } from '../fixtures/loopfs.ts';
 import { recallBench, type RecallBench } from '../fixtures/recall-bench.ts';
+import { until } from '../fixtures/until.ts';
 
 const realTest = kernelTest(test);
 const mib = 2 ** 20;
@@ -183,6 +184,75 @@ realTest('a drive that goes down gives its volume to the other one', async (t) =
   await bench.drives.setDrive(holder, 'down', 'cleaning');
   t.is(await bench.open('b').answer, null);
   t.true(bench.isWhole('b'));
+});
+
+realTest('while recalls are paused readers wait with the reason, and go on afterwards', async (t) => {
+  for (const pause of [{ kind: 'all' }, { kind: 'user', uid: 1000 }, { kind: 'drive', name: 'drive0' }] as const) {
+    const bench = await recallBench(t, { file: mib });
+    if (pause.kind === 'drive') await bench.drives.setDrive('drive1', 'down', 'test');
+    bench.recaller.pause(pause, 'for a while');
+    t.like(bench.recaller.pauses[0], { pause, reason: 'for a while' });
+    const reader = bench.open('file');
+    await until(() => bench.recaller.rows(null)[0]?.volume !== undefined);
+    for (let turn = 0; turn < 20; turn += 1) await new Promise(setImmediate);
+    t.true(bench.isStub('file'));
+    if (pause.kind !== 'drive') t.regex(bench.recaller.rows(null)[0]?.reason ?? '', /paused: for a while/);
+    t.true(bench.recaller.resume(pause));
+    t.false(bench.recaller.resume(pause));
+    t.is(await reader.answer, null);
+    t.true(bench.isWhole('file'));
+  }
+});
+
+realTest('a user who is paused while his recalls wait for a drive keeps nobody else waiting', async (t) => {
+  const bench = await recallBench(t, { his: mib, other: mib });
+  bench.recaller.pause({ kind: 'all' }, null);
+  const [his, other] = [bench.open('his', 1), bench.open('other', 1, 1001)];
+  await until(() => bench.recaller.rows(null).every(({ reason }) => reason !== null));
+  bench.recaller.pause({ kind: 'user', uid: 1000 }, 'too many');
+  bench.recaller.resume({ kind: 'all' });
+  t.is(await other.answer, null);
+  t.true(bench.isStub('his'));
+  t.like(bench.recaller.rows(null)[0], { state: 'queued', position: null, reason: 'recalls of user 1000 are paused: too many' });
+  t.true(bench.recaller.cancel(1, 'EPERM', null));
+  t.is(await his.answer, 'EPERM');
+  t.deepEqual(bench.recaller.rows(null).map(({ state }) => state), ['failed']);
+});
+
+realTest('a held volume is not read, and what has a copy elsewhere waits all the same', async (t) => {
+  const bench = await recallBench(t, { file: mib }, { copies: 2 });
+  const volume = bench.copies[0] ?? '';
+  bench.recaller.pause({ kind: 'volume', name: volume }, null);
+  const reader = bench.open('file');
+  await until(() => bench.recaller.rows(null)[0]?.reason === `${volume} is held`);
+  t.true(bench.isStub('file'));
+  bench.recaller.resume({ kind: 'volume', name: volume });
+  t.is(await reader.answer, null);
+});
+
+realTest('a better priority is served first, and an operator\'s priority stays when others join', async (t) => {
+  const bench = await recallBench(t, { a: mib, b: mib, c: mib });
+  bench.recaller.pause({ kind: 'all' }, null);
+  const readers = ['a', 'b', 'c'].map((name) => bench.open(name));
+  await until(() => bench.recaller.rows(null).filter(({ position }) => position !== null).length === 3);
+  t.true(bench.recaller.setPriority(3, 200));
+  t.true(bench.recaller.setPriority(1, 10));
+  t.false(bench.recaller.setPriority(99, 10));
+  const again = bench.open('a');
+  t.deepEqual(bench.recaller.rows(null).map(({ id }) => id), ['r3', 'r2', 'r1']);
+  bench.recaller.resume({ kind: 'all' });
+  t.deepEqual(await Promise.all([...readers, again].map(({ answer }) => answer)), [null, null, null, null]);
+});
+
+realTest('a failed recall is tried again on demand, without anybody who waits', async (t) => {
+  const bench = await recallBench(t, { file: mib });
+  bench.faults.flipBit(2, 4000);
+  t.is(await bench.open('file').answer, 'EIO');
+  t.false(await bench.recaller.retry(99));
+  t.true(await bench.recaller.retry(1));
+  await until(() => !bench.isStub('file') && bench.recaller.rows(null).length === 0);
+  t.true(bench.isWhole('file'));
+  t.false(await bench.recaller.retry(1), 'once');
 });
 
 realTest('a job that ends hears of a file under way when it is put back, and not before', async (t) => {

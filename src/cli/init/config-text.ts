@@ -21,21 +21,33 @@ ${plan.scsi === null ? virtualLibrary(plan) : scsiLibrary(plan.scsi)}
 pools = ["default"]
 # Bytes after which a container is closed.
 # container_size = ${text(plan.scsi === null && plan.timing === 'none' ? '256M' : '4G')}
+# How many drives archive runs may use at a time. 0: all.
+# drives = 0
 
 [recall]
 # Milliseconds that the first recall waits for others to be sorted with.
 batch_window_ms = 20
+# Seconds after which a volume gives its drive to another one that is wanted as urgently. 0: never.
+# turn_s = 300
+# Where several users want files of one volume, so many of each are read in turn.
+# share = 64
+# How many drives recalls may use at a time. 0: all.
+# drives = 0
 # Seconds after which readers get EAGAIN. 0: they wait as long as tape takes.
 timeout_s = 0
 `;
 }
+
+const dismountAfter = `# Seconds after which a volume that nobody uses goes back to its slot. 0: never.
+# dismount_after_s = 600
+`;
 
 const virtualLibrary = ({ library, timing }: Pick<InitPlan, 'library' | 'timing'>): string => `[library]
 kind = "virtual"
 path = ${text(library)}
 # As slow as a real drive: "none", "lto8" or "lto9".
 timing = ${text(timing)}
-`;
+${dismountAfter}`;
 
 const scsiLibrary = ({ changer, drives }: NonNullable<InitPlan['scsi']>): string => `[library]
 kind = "scsi"
@@ -45,7 +57,7 @@ changer = ${text(changer)}
 # capacity = "12TB"
 # Seconds that a drive may take to thread a tape.
 # load_timeout_s = 1200
-
+${dismountAfter}
 # The robot's number of a drive (element = 0) is only needed where the robot does not tell the drives' serial numbers.
 ${drives.map((device, i) => `[[library.drive]]\nname = "drive${i}"\ndevice = ${text(device)}\n`).join('\n')}`;
 

@@ -19,6 +19,7 @@ export function decorate(medium: Medium, replaced: Partial<Medium>): Medium {
     writeFilemark: (options) => medium.writeFilemark(options),
     capacity: () => medium.capacity(),
     physicalPosition: (address) => medium.physicalPosition(address),
+    ...(medium.recommendedOrder === undefined ? {} : { recommendedOrder: (stretches) => medium.recommendedOrder!(stretches) }),
     ...replaced,
   };
 }

@@ -1,21 +1,27 @@
 import test from 'ava';
-import type { CopyRow } from '../../src/catalog/model.ts';
-import type { RecallRequest } from '../../src/recall/requests.ts';
-import { blockRuns } from '../../src/recall/restorer.ts';
-import { VolumeQueue } from '../../src/recall/volume-queue.ts';
+import { blockRuns } from '../../../src/recall/restorer.ts';
+import { type Queued, VolumeQueue } from '../../../src/recall/scheduler/volume-queue.ts';
 
 let nextId = 1;
-function request(startBlock: number, offset: number, waiters = 0): RecallRequest {
-  const copy: CopyRow = { volume: 'V00001L9', pool: null, volumeState: 'writable', container: 1, startBlock, offset, length: 1024, verified: true };
-  const waiting = new Map(Array.from({ length: waiters }, (_, event) => [event, { event, pid: 1, uid: 0, exe: '' }]));
-  return { id: nextId++, copies: [copy], waiters: waiting } as unknown as RecallRequest;
+interface Asked {
+  readonly at: readonly [container: number, offset: number];
+  readonly priority?: number;
+  readonly owner?: string;
+  readonly waiters?: number;
 }
 
-const ids = (requests: readonly RecallRequest[]): number[] => requests.map(({ id }) => id);
+function request({ at: [startBlock, offset], priority = 50, owner = 'j1', waiters = 0 }: Asked): Queued {
+  const id = nextId++;
+  return { id, createdAt: id, priority, owner, waiters: { size: waiters }, copies: [{ startBlock, offset, length: 1024 }] };
+}
+
+const at = (startBlock: number, offset = 0, more: Omit<Asked, 'at'> = {}): Queued => request({ at: [startBlock, offset], ...more });
+
+const ids = (requests: readonly Queued[]): number[] => requests.map(({ id }) => id);
 
 test('what lies in one container is taken together, in the order of the tape', (t) => {
   const queue = new VolumeQueue();
-  const [far, late, early] = [request(100, 0), request(3, 9000), request(3, 512)];
+  const [far, late, early] = [at(100, 0), at(3, 9000), at(3, 512)];
   for (const each of [far, late, early]) queue.add(each);
   t.deepEqual(ids(queue.take(10)), [early.id, late.id]);
   t.deepEqual(ids(queue.take(10)), [far.id]);
@@ -24,18 +30,20 @@ test('what lies in one container is taken together, in the order of the tape', (
 
 test('a request that somebody waits for goes before what only jobs want', (t) => {
   const queue = new VolumeQueue();
-  const [job, waited] = [request(3, 512), request(100, 0, 1)];
+  const [job, waited] = [at(3, 512), at(100, 0, { priority: 100, waiters: 1 })];
   queue.add(job);
   queue.add(waited);
-  t.true(queue.hasWaiters());
+  t.is(queue.waiters, 1);
+  t.is(queue.priority, 100);
   t.deepEqual(ids(queue.take(10)), [waited.id]);
-  t.false(queue.hasWaiters());
+  t.is(queue.waiters, 0);
+  t.is(queue.priority, 50);
   t.deepEqual(ids(queue.take(10)), [job.id]);
 });
 
 test('a batch is bounded and the rest stays queued in order', (t) => {
   const queue = new VolumeQueue();
-  const all = Array.from({ length: 10 }, (_, index) => request(3, 512 * index));
+  const all = Array.from({ length: 10 }, (_, index) => at(3, 512 * index));
   for (const each of [...all].reverse()) queue.add(each);
   t.deepEqual(ids(queue.take(4)), ids(all.slice(0, 4)));
   t.deepEqual(ids(queue.inOrder()), ids(all.slice(4)));
@@ -44,7 +52,7 @@ test('a batch is bounded and the rest stays queued in order', (t) => {
 
 test('a request that is taken out again is never served', (t) => {
   const queue = new VolumeQueue();
-  const [kept, dropped] = [request(3, 512), request(3, 0)];
+  const [kept, dropped] = [at(3, 512), at(3, 0)];
   queue.add(kept);
   queue.add(dropped);
   queue.inOrder();

@@ -1,0 +1,29 @@
+/** A file whose recall failed is asked for once more, by nobody but the queue. */
+import { closeSync, constants } from 'node:fs';
+import { relative } from 'node:path';
+import { HsmError } from '../errors.ts';
+import { native } from '../native/index.ts';
+import { readInode } from './classify.ts';
+import type { FailedRows } from './queue-rows.ts';
+import type { Wanted } from './recaller.ts';
+import type { ManagedFilesystem } from './restorer.ts';
+
+/** No job has this number. */
+const nobody = 0;
+
+/** Null when it is not known as failed. Fails with `ENOENT` and the like, or `EINVAL` where the file is no stub any more. */
+export function wantedAgain(failed: FailedRows, id: number, filesystems: readonly ManagedFilesystem[]): Wanted | null {
+  const known = failed.take(`r${id}`);
+  const filesystem = filesystems[known?.filesystem ?? -1];
+  if (known === undefined || filesystem === undefined) return null;
+  const { path } = known.row;
+  const relPath = known.relPath ?? Buffer.from(relative(filesystem.path, path));
+  const fd = native.openBeneath(filesystem.mountFd, relPath, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOATIME);
+  try {
+    const { stat, bytes } = readInode(fd);
+    if (bytes === null) throw new HsmError('EINVAL', `${path} is no stub any more`, { path });
+    return { filesystem: known.filesystem, ino: stat.ino, bytes, path, interest: { job: nobody, relPath, ended: () => undefined } };
+  } finally {
+    closeSync(fd);
+  }
+}

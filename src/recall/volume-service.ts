@@ -1,0 +1,220 @@
+/** Reads volumes as the scheduler decides: asks for drives, loads, restores container after container, and gives drives back. */
+import { errorCode } from '../errors.ts';
+import type { TapeModel } from '../library/timing.ts';
+import type { Medium } from '../media/medium.ts';
+import type { Log } from './recaller.ts';
+import { priorities, type RecallFailure, type RecallRequest } from './requests.ts';
+import { batchFiles, restoreContainer, type RestoreContext } from './restorer.ts';
+import { Scheduler, type SchedulerSettings, type VolumeEntry } from './scheduler/scheduler.ts';
+import type { Geometry } from './scheduler/travel.ts';
+
+/** What the engine needs of the drives. */
+export interface RecallDrives {
+  /**
+   * Runs `use` with the volume loaded in a drive that nobody else uses meanwhile, none of `avoid`. Interactive callers go first. `granted` is
+   * called when there is a drive, before the volume is loaded.
+   */
+  withVolume<T>(
+    barcode: string,
+    purpose: 'read',
+    priority: 'interactive' | 'bulk',
+    use: (medium: Medium) => Promise<T>,
+    options?: { readonly signal?: AbortSignal; readonly patient?: boolean; readonly avoid?: readonly string[]; readonly granted?: (drive: string) => void },
+  ): Promise<T>;
+  /** Somebody of a better priority waits for a drive. */
+  contended(priority: 'interactive' | 'bulk'): boolean;
+  /** Volumes that sit in drives: nothing is gained by waiting for company. */
+  readonly loaded: readonly string[];
+  /** How many volumes may be read at a time, of drives that are up. */
+  readonly readable: number;
+}
+
+export interface VolumeServiceOptions {
+  readonly drives: RecallDrives;
+  readonly settings: SchedulerSettings;
+  readonly context: RestoreContext;
+  /** How the drives of this volume move; null: unknown. */
+  readonly modelOf: (volume: string) => TapeModel | null;
+  /** Where blocks of a volume that is not loaded lie, roughly; null: unknown. */
+  readonly geometryOf: (volume: string) => Promise<Geometry | null>;
+  readonly log: Log;
+}
+
+export class VolumeService {
+  readonly scheduler: Scheduler<RecallRequest>;
+  readonly #options: VolumeServiceOptions;
+  /** Taken by the restorer, and not ended yet. */
+  readonly #active = new Set<RecallRequest>();
+  /** Waits for drives, by volume. */
+  readonly #waiting = new Map<string, AbortController>();
+  readonly #running = new Set<Promise<void>>();
+  #timer: NodeJS.Timeout | undefined;
+  #asked = false;
+  #stopping = false;
+  /** That drives took for what was restored so far. */
+  seconds = 0;
+
+  constructor(options: VolumeServiceOptions) {
+    this.#options = options;
+    this.scheduler = new Scheduler(options.settings, () => Date.now());
+  }
+
+  /** Queues it on the volume of its first copy. */
+  add(request: RecallRequest): void {
+    const volume = request.copies[0]?.volume ?? '';
+    const { entry, isNew } = this.scheduler.add(volume, request, this.#options.drives.loaded.includes(volume));
+    request.state = entry.phase === 'reading' ? 'loading' : 'queued';
+    if (isNew) void this.#place(entry);
+    this.#soon();
+  }
+
+  /** Out of its queue; what the restorer has is not touched. */
+  remove(request: RecallRequest): void {
+    this.#active.delete(request);
+    this.scheduler.delete(request);
+    this.#soon();
+  }
+
+  /** True while the restorer has it: it ends there. */
+  isActive(request: RecallRequest): boolean {
+    return this.#active.has(request);
+  }
+
+  /** Its priority changed. */
+  moved(request: RecallRequest): void {
+    this.scheduler.moved(request);
+    this.#soon();
+  }
+
+  /** Starts what can be started. Called after every change. */
+  dispatch(): void {
+    if (this.#stopping) return;
+    const { drives } = this.#options;
+    const { start, withdraw, wakeAt } = this.scheduler.decide({ drives: drives.readable, loaded: drives.loaded });
+    for (const volume of withdraw) this.#waiting.get(volume)?.abort();
+    for (const volume of start) this.#start(volume);
+    clearTimeout(this.#timer);
+    this.#timer = wakeAt === null ? undefined : setTimeout(() => this.dispatch(), Math.max(0, wakeAt - Date.now()));
+  }
+
+  /** Drives are chosen anew by those that wait for one. */
+  reconsiderDrives(): void {
+    for (const waiting of this.#waiting.values()) waiting.abort();
+    this.dispatch();
+  }
+
+  /** Resolves when no volume is read any more; what is still queued stays so. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    clearTimeout(this.#timer);
+    for (const waiting of this.#waiting.values()) waiting.abort();
+    await Promise.allSettled(this.#running);
+  }
+
+  /** Once for all that changes in this turn of the event loop. */
+  #soon(): void {
+    if (this.#asked) return;
+    this.#asked = true;
+    queueMicrotask(() => {
+      this.#asked = false;
+      this.dispatch();
+    });
+  }
+
+  async #place({ volume, queue }: VolumeEntry<RecallRequest>): Promise<void> {
+    try {
+      const geometry = await this.#options.geometryOf(volume);
+      if (queue.geometry === null && geometry !== null) queue.placed(0, geometry);
+    } catch (error) {
+      this.#options.log.warn({ error, volume }, 'where the blocks of a volume lie is not known');
+    }
+  }
+
+  #start(volume: string): void {
+    const entry = this.scheduler.entry(volume);
+    if (entry === undefined) return;
+    const run = this.#turn(entry).finally(() => {
+      this.#running.delete(run);
+      this.scheduler.ended(volume);
+      this.dispatch();
+    });
+    this.#running.add(run);
+  }
+
+  /** One wait for a drive and one use of it. */
+  async #turn(entry: VolumeEntry<RecallRequest>): Promise<void> {
+    const { drives, log } = this.#options;
+    const { patient, queue, volume } = entry;
+    const priority = classOf(entry);
+    const waiting = new AbortController();
+    this.#waiting.set(volume, waiting);
+    const granted = (drive: string): void => {
+      this.#waiting.delete(volume);
+      this.scheduler.granted(volume, drive);
+      for (const request of queue.inOrder()) request.state = 'loading';
+    };
+    const options = { signal: waiting.signal, patient, avoid: this.scheduler.pauses.drives, granted };
+    try {
+      await drives.withVolume(volume, 'read', priority, (medium) => this.#read(entry, medium), options);
+    } catch (error) {
+      if (waiting.signal.aborted) return;
+      if (!patient && isDriveDown(error)) {
+        this.#holdBack(entry, error as Error);
+        return;
+      }
+      log.error({ error, volume }, 'a volume could not be read');
+      const failure = { code: 'EIO', message: `volume ${volume}: ${(error as Error).message}` };
+      for (const request of queue.inOrder()) this.#failed(entry, request, failure);
+    } finally {
+      if (patient) entry.patient = false;
+      this.#waiting.delete(volume);
+      for (const request of queue.inOrder()) request.state = 'queued';
+    }
+  }
+
+  #failed({ queue }: VolumeEntry<RecallRequest>, request: RecallRequest, failure: RecallFailure): void {
+    queue.delete(request);
+    this.#options.context.failed(request, failure, 'other-copy');
+  }
+
+  /** What has a copy on another volume is had from there; the rest waits for a drive, as long as that takes. */
+  #holdBack(entry: VolumeEntry<RecallRequest>, { message }: Error): void {
+    entry.patient = true;
+    for (const request of entry.queue.inOrder()) {
+      if (request.copies.length > 1) this.#failed(entry, request, { code: 'EIO', message });
+      else request.reason = message;
+    }
+  }
+
+  async #read(entry: VolumeEntry<RecallRequest>, medium: Medium): Promise<void> {
+    const { drives, context } = this.#options;
+    const { queue, volume } = entry;
+    if (entry.patient) for (const request of queue.inOrder()) request.reason = null;
+    entry.patient = false;
+    const geometry = this.#geometryOf(medium);
+    queue.placed(await medium.position(), geometry);
+    this.scheduler.loaded(volume);
+    while (!this.#stopping && !this.scheduler.mustLeave(volume, drives.loaded) && !drives.contended(classOf(entry))) {
+      if (medium.recommendedOrder !== undefined) await queue.planBy((stretches) => medium.recommendedOrder!(stretches));
+      const batch = queue.take(batchFiles);
+      if (batch.length === 0) return;
+      for (const request of batch) this.#active.add(request);
+      const startedAt = performance.now();
+      await restoreContainer(medium, batch, context, geometry);
+      this.seconds += (performance.now() - startedAt) / 1000;
+      queue.passed(await medium.position().catch(() => 0));
+    }
+  }
+
+  /** The medium itself knows best where its blocks lie. */
+  #geometryOf(medium: Medium): Geometry | null {
+    const model = this.#options.modelOf(medium.barcode);
+    const start = medium.physicalPosition(0);
+    return model === null || start === null ? null : { model, position: (block) => medium.physicalPosition(block) ?? start };
+  }
+}
+
+const classOf = ({ queue }: VolumeEntry<RecallRequest>): 'interactive' | 'bulk' => ((queue.priority ?? 0) >= priorities.interactive ? 'interactive' : 'bulk');
+
+/** An operator took the drives away: no fault of the volume. */
+const isDriveDown = (error: unknown): boolean => ['NO_DRIVE', 'DRIVE_DOWN'].includes(errorCode(error));
