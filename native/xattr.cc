@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "args.h"
+#include "async.h"
 #include "errors.h"
 
 namespace hsm {
@@ -46,14 +47,22 @@ template <typename Get> std::optional<std::vector<uint8_t>> ReadAll(Get get) {
   }
 }
 
-// getxattr(target, name): Buffer | null
-Napi::Value GetXattr(const Napi::CallbackInfo& info) {
-  const Target target = TargetArg(info);
-  const std::string name = StringArg(info, 1);
-  const auto value = ReadAll([&](void* at, size_t size) {
+std::optional<std::vector<uint8_t>> Get(const Target& target, const std::string& name) {
+  return ReadAll([&](void* at, size_t size) {
     return target.path.empty() ? fgetxattr(target.fd, name.c_str(), at, size)
                                : lgetxattr(target.Path(), name.c_str(), at, size);
   });
+}
+
+int Set(const Target& target, const std::string& name, Bytes value) {
+  return target.path.empty() ? fsetxattr(target.fd, name.c_str(), value.data(), value.size(), 0)
+                             : lsetxattr(target.Path(), name.c_str(), value.data(), value.size(), 0);
+}
+
+// getxattr(target, name): Buffer | null
+Napi::Value GetXattr(const Napi::CallbackInfo& info) {
+  const Target target = TargetArg(info);
+  const auto value = Get(target, StringArg(info, 1));
   if (value)
     return Napi::Buffer<uint8_t>::Copy(info.Env(), value->data(), value->size());
   if (errno == ENODATA)
@@ -64,12 +73,62 @@ Napi::Value GetXattr(const Napi::CallbackInfo& info) {
 // setxattr(target, name, value)
 void SetXattr(const Napi::CallbackInfo& info) {
   const Target target = TargetArg(info);
-  const std::string name = StringArg(info, 1);
-  const Bytes value = BytesArg(info, 2);
-  const int result = target.path.empty()
-                         ? fsetxattr(target.fd, name.c_str(), value.data(), value.size(), 0)
-                         : lsetxattr(target.Path(), name.c_str(), value.data(), value.size(), 0);
-  CheckErrno(info.Env(), result, "setxattr", target.path);
+  CheckErrno(info.Env(), Set(target, StringArg(info, 1), BytesArg(info, 2)), "setxattr", target.path);
+}
+
+class GetLater : public Task {
+public:
+  GetLater(std::string path, std::string name) : target_{-1, std::move(path)}, name_(std::move(name)) {}
+
+  void Run() override {
+    value_ = Get(target_, name_);
+    error_ = value_ ? 0 : errno;
+  }
+
+  Napi::Value Result(Napi::Env env) override {
+    if (value_)
+      return Napi::Buffer<uint8_t>::Copy(env, value_->data(), value_->size());
+    if (error_ == ENODATA)
+      return env.Null();
+    ThrowErrno(env, error_, "getxattr", target_.path);
+  }
+
+private:
+  Target target_;
+  std::string name_;
+  std::optional<std::vector<uint8_t>> value_;
+  int error_ = 0;
+};
+
+class SetLater : public Task {
+public:
+  SetLater(std::string path, std::string name, Bytes value)
+      : target_{-1, std::move(path)}, name_(std::move(name)), value_(value.begin(), value.end()) {}
+
+  void Run() override { error_ = Set(target_, name_, value_) == 0 ? 0 : errno; }
+
+  Napi::Value Result(Napi::Env env) override {
+    if (error_)
+      ThrowErrno(env, error_, "setxattr", target_.path);
+    return env.Undefined();
+  }
+
+private:
+  Target target_;
+  std::string name_;
+  std::vector<uint8_t> value_;
+  int error_ = 0;
+};
+
+// getxattrAsync(path, name): Promise<Buffer | null>
+Napi::Value GetXattrAsync(const Napi::CallbackInfo& info) {
+  return StartTask(info.Env(), std::make_unique<GetLater>(PathArg(info, 0), StringArg(info, 1)));
+}
+
+// setxattrAsync(path, name, value): Promise<void>
+Napi::Value SetXattrAsync(const Napi::CallbackInfo& info) {
+  return StartTask(info.Env(),
+                   std::make_unique<SetLater>(PathArg(info, 0), StringArg(info, 1), BytesArg(info, 2)));
 }
 
 // removexattr(target, name): boolean
@@ -105,6 +164,8 @@ Napi::Value ListXattr(const Napi::CallbackInfo& info) {
 void InitXattr(Napi::Env env, Napi::Object exports) {
   exports.Set("getxattr", Napi::Function::New(env, GetXattr, "getxattr"));
   exports.Set("setxattr", Napi::Function::New(env, SetXattr, "setxattr"));
+  exports.Set("getxattrAsync", Napi::Function::New(env, GetXattrAsync, "getxattrAsync"));
+  exports.Set("setxattrAsync", Napi::Function::New(env, SetXattrAsync, "setxattrAsync"));
   exports.Set("removexattr", Napi::Function::New(env, RemoveXattr, "removexattr"));
   exports.Set("listxattr", Napi::Function::New(env, ListXattr, "listxattr"));
 }

@@ -21,6 +21,11 @@ export interface WriteResult {
 export interface Medium {
   readonly barcode: string;
   readonly writeProtected: boolean;
+  /**
+   * Present where a synchronous filemark alone is no proof: what it confirmed counts once it has been read back from the volume and
+   * every hash compared.
+   */
+  readonly readBack?: true;
   position(): Promise<BlockAddress>;
   rewind(): Promise<void>;
   /** Positions before object `address`. Fails with `EINVAL` past the end of data. */

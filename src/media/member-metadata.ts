@@ -9,6 +9,8 @@ export interface MemberMetadata {
   readonly gid: number;
   readonly atimeNs: bigint;
   readonly mtimeNs: bigint;
+  /** As text, entries separated by commas. */
+  readonly acls: { readonly access?: string; readonly default?: string };
   /** Names and values as setxattr(2) takes them, ACLs among them. */
   readonly xattrs: readonly (readonly [name: string, value: Buffer])[];
 }
@@ -27,8 +29,14 @@ export function parseMetadata(header: Buffer): MemberMetadata {
     gid: Number(text('gid') ?? octal(ustar, 116, 8)),
     atimeNs: nanoseconds(text('atime')) ?? mtimeNs,
     mtimeNs,
+    acls: { ...aclText('access', text), ...aclText('default', text) },
     xattrs: [...records].flatMap(([key, value]) => xattrOf(key, value)),
   };
+}
+
+function aclText(kind: 'access' | 'default', text: (key: string) => string | undefined): { access?: string; default?: string } {
+  const acl = text(`SCHILY.acl.${kind}`);
+  return acl === undefined ? {} : { [kind]: acl };
 }
 
 const xattrPrefix = 'SCHILY.xattr.';

@@ -291,6 +291,9 @@ export interface Native {
   // xattr.cc: getxattr(2) and relatives on a file descriptor or a path that is not followed.
   getxattr(target: number | Buffer | string, name: string): Buffer | null;
   setxattr(target: number | Buffer | string, name: string, value: Buffer): void;
+  /** For filesystems whose answer may take its time, such as tape's. */
+  getxattrAsync(path: Buffer | string, name: string): Promise<Buffer | null>;
+  setxattrAsync(path: Buffer | string, name: string, value: Buffer): Promise<void>;
   /** False when there was no such attribute. */
   removexattr(target: number | Buffer | string, name: string): boolean;
   listxattr(target: number | Buffer | string): string[];
