@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { parse } from 'smol-toml';
 import { exitCodes, HsmError } from './errors.ts';
-import { parseSize } from './units.ts';
+import { parseAge, parseSize } from './units.ts';
 
 export interface VirtualLibrarySettings {
   readonly kind: 'virtual';
@@ -50,6 +50,8 @@ export interface Config {
     readonly containerSize: number;
     /** How many drives writers may have at a time; 0: all. */
     readonly drives: number;
+    /** Seconds for which old versions and files that are gone can be had again. */
+    readonly retentionS: number;
   };
   readonly recall: {
     /** How long the first request waits for company, ms. */
@@ -113,6 +115,7 @@ export function loadConfig(file: string): Config {
       pools: archive.strings('pools', ['default']),
       containerSize: archive.size('container_size', settings.kind === 'virtual' && settings.timing === 'none' ? 256 * 2 ** 20 : 4 * 2 ** 30),
       drives: archive.number('drives', 0),
+      retentionS: archive.age('retention', '90d'),
     },
     recall: {
       batchWindowMs: recall.number('batch_window_ms', 20),
@@ -225,6 +228,14 @@ class Reader {
 
   optionalSize(key: string): number | null {
     return this.#get(key) === undefined ? null : this.size(key, 1);
+  }
+
+  /** Seconds. */
+  age(key: string, fallback: string): number {
+    const value = this.#get(key) ?? fallback;
+    const seconds = typeof value === 'string' ? parseAge(value) : null;
+    if (seconds === null) throw this.#fail(key, 'an age such as 90d or 1y');
+    return seconds;
   }
 
   size(key: string, fallback: number): number {

@@ -20,7 +20,7 @@ test('a config that names only filesystems has every default', (t) => {
     socket: '/run/hsm/hsm.sock',
     filesystems: ['/data'],
     library: { kind: 'virtual', path: '/var/lib/hsm/library', timing: 'none' },
-    archive: { pools: ['default'], containerSize: 256 * 2 ** 20, drives: 0 },
+    archive: { pools: ['default'], containerSize: 256 * 2 ** 20, drives: 0, retentionS: 7_776_000 },
     recall: { batchWindowMs: 20, turnS: 300, share: 64, drives: 0, timeoutS: 0, eventFd: 'auto' },
     dismountAfterS: 600,
   });
@@ -56,7 +56,7 @@ event_fd = "rdwr"
     socket: '/run/other.sock',
     filesystems: ['/a', '/b'],
     library: { kind: 'virtual', path: '/l', timing: 'lto9' },
-    archive: { pools: ['one', 'two'], containerSize: 2 ** 30, drives: 1 },
+    archive: { pools: ['one', 'two'], containerSize: 2 ** 30, drives: 1, retentionS: 7_776_000 },
     recall: { batchWindowMs: 500, turnS: 120, share: 10, drives: 2, timeoutS: 60, eventFd: 'rdwr' },
     dismountAfterS: 0,
   });

@@ -12,8 +12,9 @@ import { MemberList } from './members.ts';
 import type { Pace } from './pace.ts';
 import { VolumeRefused, type Volumes } from './volumes.ts';
 
-/** Where blocks come from: a container that was begun in the packer, and what is called as it goes on. */
+/** Where blocks come from: a container that was begun in the packer unless `blocks` is there, and what is called as it goes on. */
 export interface BlockSource {
+  readonly blocks?: Pick<Packer, 'next' | 'release'>;
   /** Bytes that a volume should have room for. */
   readonly need: number;
   /** A file that the packer left out, by row. */
@@ -171,8 +172,9 @@ export class ContainerWriter {
 
   /** Until the packer has no more, a volume is full or fails, or a stop is wanted. `members` gets those that are whole on all volumes. */
   async #copy(targets: readonly Target[], members: MemberList, source: BlockSource): Promise<Ended> {
+    const blocks = source.blocks ?? this.#packer;
     for (;;) {
-      const { block, members: found } = await this.#pace.wait(this.#packer.next());
+      const { block, members: found } = await this.#pace.wait(blocks.next());
       if (block === null) {
         take(found, members, source);
         return 'whole';
@@ -181,7 +183,7 @@ export class ContainerWriter {
       try {
         result = await this.#onEach(targets, (medium) => medium.writeBlock(block));
       } finally {
-        this.#packer.release(block);
+        blocks.release(block);
       }
       if (result !== 'done') return result === 'full' ? 'truncated' : 'failed';
       for (const target of targets) target.blocks += 1;
@@ -189,12 +191,12 @@ export class ContainerWriter {
       source.onProgress(members.count, targets[0]!.blocks * block.length);
       if (!source.stopNow() && !targets.some(({ full }) => full)) continue;
       // Past early warning there is room for little: only what ends here anyway is ended well.
-      const next = await this.#packer.next();
+      const next = await blocks.next();
       if (next.block === null) {
         take(next.members, members, source);
         return 'whole';
       }
-      this.#packer.release(next.block);
+      blocks.release(next.block);
       return 'truncated';
     }
   }

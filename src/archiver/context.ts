@@ -33,6 +33,12 @@ export type ArchiverCatalog = Pick<
   | 'moveFiles'
   | 'countStates'
   | 'logEvent'
+  | 'copiesToKeep'
+  | 'addCopies'
+  | 'dropMovedCopies'
+  | 'dropExpiredCopies'
+  | 'scratchVolume'
+  | 'filesystems'
   | 'prepareDump'
   | 'dump'
 >;

@@ -1,7 +1,7 @@
 /** Chooses the volume that a pool's next container goes to, and makes sure that the one in the drive is that volume, at its end. */
 import type { VolumeRow } from '../catalog/model.ts';
 import { errorCode, HsmError } from '../errors.ts';
-import { checkVolumeLabel, firstContainerAddress, labelVolume, readVolumeLabel } from '../media/containers.ts';
+import { checkVolumeLabel, firstContainerAddress, labelVolume, readLabel } from '../media/containers.ts';
 import { tapeBlockSize } from '../media/format.ts';
 import type { BlockAddress, Medium } from '../media/medium.ts';
 import { tapeFiles } from '../media/tape-files.ts';
@@ -24,15 +24,17 @@ export class Volumes {
   readonly #catalog: VolumesCatalog;
   readonly #log: Log;
   /** Out of reach for the rest of this run. */
-  readonly #avoided = new Map<string, string>();
+  readonly #avoided: Map<string, string>;
   /** Where we left media whose label we have read or written: they need no second look. */
   readonly #known = new WeakMap<Medium, BlockAddress>();
   /** Where this run gave a container up last, by barcode. */
   readonly #ours = new Map<string, BlockAddress>();
 
-  constructor(catalog: VolumesCatalog, log: Log) {
+  /** `avoided`: volumes that are not chosen, and why. */
+  constructor(catalog: VolumesCatalog, log: Log, avoided: ReadonlyMap<string, string> = new Map()) {
     this.#catalog = catalog;
     this.#log = log;
+    this.#avoided = new Map(avoided);
   }
 
   /**
@@ -100,17 +102,19 @@ export class Volumes {
 
   /** A blank volume, or one that an operator has made scratch: what hsm did not write, or wrote on another cartridge, is not overwritten. */
   async #label(medium: Medium, row: VolumeRow, pool: string): Promise<VolumeRow> {
-    const found = await readVolumeLabel(medium);
+    const found = await readLabel(medium);
     if (found === null) {
       throw new HsmError('WRONG_VOLUME', `${row.barcode} holds data that hsm did not write: 'hsm tape format --force ${row.barcode}' destroys it`, { retry: 'other-copy' });
     }
     if (found !== 'blank') {
       await checkVolumeLabel(medium);
+      // A volume gets another serial before it is written: what is behind this one was there when it became scratch.
+      const wasReclaimed = row.serial !== null && found.serial === row.serial;
       await medium.locate(firstContainerAddress);
-      if ((await medium.readBlock(Buffer.allocUnsafe(tapeBlockSize))) !== 'end') throw newerThanCatalogue(row.barcode, firstContainerAddress);
+      if (!wasReclaimed && (await medium.readBlock(Buffer.allocUnsafe(tapeBlockSize))) !== 'end') throw newerThanCatalogue(row.barcode, firstContainerAddress);
     }
-    await labelVolume(medium);
-    const end = { endBlock: firstContainerAddress, used: (await medium.capacity()).used };
+    const serial = await labelVolume(medium);
+    const end = { endBlock: firstContainerAddress, used: (await medium.capacity()).used, serial };
     await this.#catalog.setVolume(row.barcode, { state: 'writable', pool, ...end });
     this.#known.set(medium, firstContainerAddress);
     return { ...row, state: 'writable', pool, ...end };
@@ -125,10 +129,10 @@ export class Volumes {
 
   /** Resolves with the row as it is then: its end may have moved behind containers that were given up. */
   async #toEnd(medium: Medium, row: VolumeRow): Promise<VolumeRow> {
-    const { barcode, endBlock } = row;
+    const { barcode, endBlock, serial } = row;
     const known = this.#known.get(medium);
     if (known === endBlock && (await medium.position()) === endBlock) return row;
-    if (known === undefined) await checkVolumeLabel(medium);
+    if (known === undefined) await checkVolumeLabel(medium, serial);
     await medium.locate(endBlock - 1);
     const before = await medium.readBlock(Buffer.allocUnsafe(tapeBlockSize));
     const at = await medium.position();

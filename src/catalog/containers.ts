@@ -15,6 +15,7 @@ interface StoredContainer {
   readonly bytes: number;
   readonly state: ContainerState;
   readonly verified: 0 | 1;
+  readonly verifiedAt: number | null;
   readonly live: number;
   readonly objects: number;
 }
@@ -27,7 +28,7 @@ export interface ContainerEnd {
 }
 
 const select = `
-  SELECT c.id, c.volume AS volumeId, v.barcode AS volume, c.number, c.start_block AS startBlock, c.bytes, c.state, c.verified, c.live, c.objects
+  SELECT c.id, c.volume AS volumeId, v.barcode AS volume, c.number, c.start_block AS startBlock, c.bytes, c.state, c.verified, c.verified_at AS verifiedAt, c.live, c.objects
   FROM containers c JOIN volumes v ON v.id = c.volume`;
 
 export class Containers {
@@ -38,7 +39,7 @@ export class Containers {
   readonly #byId: Statement<[number], StoredContainer>;
   readonly #onVolume: Statement<[number], StoredContainer>;
   readonly #close: Statement<[ContainerState, number, number]>;
-  readonly #verify: Statement<[number]>;
+  readonly #verify: Statement<[number, number]>;
 
   constructor(db: Database, volumes: Volumes, usage: Usage, now: () => number) {
     this.#volumes = volumes;
@@ -53,7 +54,7 @@ export class Containers {
     this.#byId = db.prepare(`${select} WHERE c.id = ?`);
     this.#onVolume = db.prepare(`${select} WHERE c.volume = ? ORDER BY c.number`);
     this.#close = db.prepare('UPDATE containers SET state = ?, bytes = ? WHERE id = ?');
-    this.#verify = db.prepare('UPDATE containers SET verified = 1 WHERE id = ?');
+    this.#verify = db.prepare('UPDATE containers SET verified = 1, verified_at = ? WHERE id = ?');
   }
 
   begin(barcode: string, startBlock: number): ContainerRow {
@@ -77,7 +78,7 @@ export class Containers {
   markVerified(ids: readonly number[]): void {
     for (const id of ids) {
       this.needReadable(id);
-      this.#verify.run(id);
+      this.#verify.run(this.#now(), id);
     }
   }
 
@@ -105,4 +106,5 @@ const containerRow = (row: StoredContainer): ContainerRow => ({
   bytes: row.bytes,
   state: row.state,
   verified: row.verified === 1,
+  verifiedAt: row.verifiedAt,
 });

@@ -16,6 +16,7 @@ import type { Catalog } from './model.ts';
 import { Objects, type Places } from './objects.ts';
 import { OldVersions } from './old-versions.ts';
 import { Reader } from './reader.ts';
+import { Reclaim } from './reclaim.ts';
 import { RecallRequests } from './requests.ts';
 import { sqliteError } from './sqlite-error.ts';
 import { Usage } from './usage.ts';
@@ -67,6 +68,7 @@ function assemble(db: Database, path: string, options: CatalogOptions): Catalog 
   const files = new Files(db, { directories, counts, usage, old });
   const archive = new Archive(db, { directories, containers, counts, usage, old });
   const adoption = new Adoption(db, { directories, counts, usage, old });
+  const reclaim = new Reclaim(db, { volumes, containers, usage });
   const objects = new Objects(db, directories);
   const jobs = new Jobs(db, now);
   const requests = new RecallRequests(db, now);
@@ -104,6 +106,23 @@ function assemble(db: Database, path: string, options: CatalogOptions): Catalog 
     pathOf: (filesystem, ino) => read(() => files.pathOf(filesystem, ino)),
     volumeUsage: () => read(() => volumes.usage()),
     objectsOnVolume: (barcode, after, limit) => read(() => objects.onVolume(barcode, after, limit)),
+
+    copiesToKeep: (container, after, limit, of) => read(() => reclaim.copies(container, after, limit, of)),
+    addCopies: (container, copies) => writer.writeSlices(copies.length, sliceRows, (from, to) => reclaim.add(container, copies.slice(from, to))),
+    dropMovedCopies: async (container) => {
+      let dropped = 0;
+      for (;;) {
+        const some = await write(() => reclaim.dropMoved(container, sliceRows));
+        dropped += some;
+        if (some < sliceRows) return dropped;
+      }
+    },
+    dropExpiredCopies: async (container, ids, endedBefore) => {
+      let dropped = 0;
+      await writer.writeSlices(ids.length, sliceRows, (from, to) => void (dropped += reclaim.dropExpired(container, ids.slice(from, to), endedBefore)));
+      return dropped;
+    },
+    scratchVolume: (barcode, firstBlock) => write(() => reclaim.scratch(barcode, firstBlock)),
 
     addJob: (kind, uid, spec) => write(() => jobs.add(kind, uid, spec)),
     setJob: (id, state, summary) => write(() => jobs.set(id, state, summary)),

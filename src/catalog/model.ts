@@ -81,6 +81,8 @@ export interface VolumeRow {
   /** Address of the end of data after the last committed filemark; appends start here. */
   readonly endBlock: number;
   readonly lastWrittenAt: number | null;
+  /** What its label bears since it was labelled last; null: not known. */
+  readonly serial: string | null;
 }
 
 /** One placement of an object. */
@@ -128,6 +130,8 @@ export interface ContainerRow {
   readonly bytes: number;
   readonly state: ContainerState;
   readonly verified: boolean;
+  /** When it was read back last and found right; null: never, or before that was recorded. */
+  readonly verifiedAt: number | null;
 }
 
 /** Members of one or more closed containers that hold the same bytes, flat; row i of every array. */
@@ -150,7 +154,7 @@ export interface ArchivedMembers {
   readonly length: Float64Array;
 }
 
-export type JobKind = 'archive' | 'release' | 'recall' | 'verify' | 'restore';
+export type JobKind = 'archive' | 'release' | 'recall' | 'verify' | 'restore' | 'reclaim' | 'reconcile' | 'undelete';
 
 export interface JobRow {
   readonly id: number;
@@ -199,6 +203,30 @@ export interface EventRow {
   readonly data: string;
 }
 
+/** A copy on a volume that is to be emptied. */
+export interface CopyToKeep {
+  readonly object: Buffer;
+  readonly size: number;
+  readonly mtimeNs: bigint;
+  readonly sha256: Buffer;
+  /** Row id of the filesystem that it was read from. */
+  readonly filesystem: number;
+  /** Byte offset of the pax header in the container, and bytes of header, payload and padding. */
+  readonly offset: number;
+  readonly length: number;
+  /** An old version whose retention has ended, and no file's present one. */
+  readonly isExpired: boolean;
+  /** There is another good copy of it in the same pool, read back. */
+  readonly isElsewhere: boolean;
+}
+
+/** A further copy of an object that is known. */
+export interface NewCopy {
+  readonly object: Buffer;
+  readonly offset: number;
+  readonly length: number;
+}
+
 export interface NewFileState {
   readonly ino: number;
   readonly to: FileState;
@@ -230,7 +258,7 @@ export interface Catalog {
   addVolume(volume: { barcode: string; pool: string | null; capacity: number }): Promise<VolumeRow>;
   volumes(): Promise<VolumeRow[]>;
   volume(barcode: string): Promise<VolumeRow | undefined>;
-  setVolume(barcode: string, change: { state?: VolumeState; reason?: string | null; pool?: string; used?: number; endBlock?: number }): Promise<void>;
+  setVolume(barcode: string, change: { state?: VolumeState; reason?: string | null; pool?: string; used?: number; endBlock?: number; serial?: string }): Promise<void>;
   /** Next container number of the volume, recorded as 'writing' before the first block is written. */
   beginContainer(barcode: string, startBlock: number): Promise<ContainerRow>;
   /** After the synchronous filemark: the container, the volume's end and use. Durable before members are added. */
@@ -258,6 +286,18 @@ export interface Catalog {
   volumeUsage(): Promise<VolumeUsage[]>;
   /** Objects on a volume, in tape order, a page at a time. */
   objectsOnVolume(barcode: string, after: { container: number; offset: number } | null, limit: number): Promise<{ object: ObjectRow; copy: CopyRow; filesystem: number | null; path: Buffer | null }[]>;
+
+  // reclaim
+  /** The container's copies behind `after`, in tape order. Old versions that ended at `endedBefore` (ms) or earlier have expired; volumes of `leaving` do not count as elsewhere. */
+  copiesToKeep(container: number, after: number, limit: number, of: { readonly endedBefore: number; readonly leaving: readonly string[] }): Promise<CopyToKeep[]>;
+  /** Further copies of known objects in a container that was read back, in slices. `BAD_CONTAINER` for one that was not. */
+  addCopies(container: number, copies: readonly NewCopy[]): Promise<void>;
+  /** Drops the container's copies of objects that have a good, verified one on another volume of the pool. Resolves with how many. */
+  dropMovedCopies(container: number): Promise<number>;
+  /** Drops the container's copies of those objects that have expired, and the objects that have no other copy. Resolves with how many copies went. */
+  dropExpiredCopies(container: number, objects: readonly Buffer[], endedBefore: number): Promise<number>;
+  /** An empty volume (else `REFUSED`) becomes scratch and all its containers void; it is written from `firstBlock` on. */
+  scratchVolume(barcode: string, firstBlock: number): Promise<void>;
 
   // jobs, recall requests, events
   addJob(kind: JobKind, uid: number, spec: unknown): Promise<JobRow>;

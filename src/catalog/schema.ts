@@ -162,4 +162,24 @@ export const migrations: readonly string[] = [
   DROP TABLE jobs;
   ALTER TABLE jobs_anew RENAME TO jobs;
   `,
+  // Media management: what a volume's label says beside its barcode, the state that an exported one comes back with, when a container was verified.
+  `
+  ALTER TABLE volumes ADD COLUMN serial TEXT;
+  ALTER TABLE volumes ADD COLUMN state_before TEXT;
+  ALTER TABLE containers ADD COLUMN verified_at INTEGER;
+  CREATE TABLE jobs_anew (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL CHECK (kind IN ('archive', 'release', 'recall', 'verify', 'restore', 'reclaim', 'reconcile', 'undelete')),
+    state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'done', 'failed', 'cancelled')),
+    uid INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    started_at INTEGER,
+    ended_at INTEGER,
+    spec TEXT NOT NULL,
+    summary TEXT
+  ) STRICT;
+  INSERT INTO jobs_anew SELECT * FROM jobs;
+  DROP TABLE jobs;
+  ALTER TABLE jobs_anew RENAME TO jobs;
+  `,
 ];

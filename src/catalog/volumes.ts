@@ -10,9 +10,10 @@ export interface VolumeChange {
   readonly pool?: string;
   readonly used?: number;
   readonly endBlock?: number;
+  readonly serial?: string;
 }
 
-const columns = `id, barcode, pool, state, reason, capacity, used, live, objects, end_block AS endBlock, last_written_at AS lastWrittenAt`;
+const columns = `id, barcode, pool, state, reason, capacity, used, live, objects, end_block AS endBlock, last_written_at AS lastWrittenAt, serial`;
 
 export class Volumes {
   readonly #addPool: Statement<[string]>;
@@ -20,7 +21,7 @@ export class Volumes {
   readonly #all: Statement<[], VolumeRow>;
   readonly #usage: Statement<[], VolumeUsage>;
   readonly #byBarcode: Statement<[string], VolumeRow>;
-  readonly #update: Statement<[VolumeState, string | null, string | null, number, number, number]>;
+  readonly #update: Statement<[VolumeState, string | null, string | null, number, number, string | null, number]>;
   readonly #written: Statement<[number, number, number | null, number]>;
 
   constructor(db: Database) {
@@ -29,7 +30,7 @@ export class Volumes {
     this.#all = db.prepare(`SELECT ${columns} FROM volumes ORDER BY barcode`);
     this.#usage = db.prepare('SELECT barcode, pool, state, reason, capacity, used, live, objects FROM volumes ORDER BY barcode');
     this.#byBarcode = db.prepare(`SELECT ${columns} FROM volumes WHERE barcode = ?`);
-    this.#update = db.prepare('UPDATE volumes SET state = ?, reason = ?, pool = ?, used = ?, end_block = ? WHERE id = ?');
+    this.#update = db.prepare('UPDATE volumes SET state = ?, reason = ?, pool = ?, used = ?, end_block = ?, serial = ? WHERE id = ?');
     this.#written = db.prepare('UPDATE volumes SET used = ?, end_block = ?, last_written_at = coalesce(?, last_written_at) WHERE id = ?');
   }
 
@@ -69,7 +70,7 @@ export class Volumes {
     const state = change.state === undefined || change.state === row.state ? row.state : this.#move(row, change.state);
     const reason = change.reason !== undefined ? change.reason : state === row.state ? row.reason : null;
     if (change.pool !== undefined) this.#addPool.run(change.pool);
-    this.#update.run(state, reason, change.pool ?? row.pool, change.used ?? row.used, change.endBlock ?? row.endBlock, row.id);
+    this.#update.run(state, reason, change.pool ?? row.pool, change.used ?? row.used, change.endBlock ?? row.endBlock, change.serial ?? row.serial, row.id);
   }
 
   /** After a filemark that made everything before it durable; `at` is null where nothing of it counts. */

@@ -9,6 +9,7 @@ import { action, type Context, examples } from './command.ts';
 import { list, show } from './listing.ts';
 import { count, size } from './options.ts';
 import { type Column, tableLines } from './table.ts';
+import { defineReclaim } from './tape-reclaim.ts';
 
 interface AddOptions {
   readonly count?: number;
@@ -44,6 +45,7 @@ export function define(command: Command): void {
     .option('--force', "also where the tape bears another volume's label or data that hsm did not write")
     .addHelpText('after', examples('hsm tape format ARC101L8', 'hsm tape format --force ARC101L8'))
     .action(action((context, barcode: string, options: { readonly force?: true }) => formatVolume(context, barcode, options.force === true)));
+  defineReclaim(command.command('reclaim').description('copy what is needed off volumes, so that they can be written anew'));
 }
 
 async function formatVolume(context: Context, barcode: string, force: boolean): Promise<ExitCode> {

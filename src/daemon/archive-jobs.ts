@@ -27,7 +27,7 @@ async function eachFilesystem(daemon: Daemon, paths: readonly ManagedPath[], run
   return total;
 }
 
-async function contextOf(daemon: Daemon, filesystem: DaemonFilesystem, run: JobRun): Promise<ArchiverContext> {
+export async function contextOf(daemon: Daemon, filesystem: DaemonFilesystem, run: JobRun): Promise<ArchiverContext> {
   const { catalog: whole, config, drives, groupFd, log, recaller } = daemon;
   // What recalls have still to write of these files comes first: written later, it would undo what is newer.
   const catalog: typeof whole = {

@@ -7,6 +7,7 @@ import { unmountFilesystem } from './filesystems.ts';
 import { fileInfos } from './file-info.ts';
 import { managedPath, pathKeys, type ManagedPath } from './managed-paths.ts';
 import { runRecallJob } from './recall-job.ts';
+import { parseReclaim, runReclaimJob } from './reclaim-job.ts';
 import { lostFilesystems, lostLine, parseRestore, runRestoreJob } from './restore-job.ts';
 import type { Call, Handlers } from './server.ts';
 import { statusOf } from './status.ts';
@@ -73,6 +74,10 @@ export function handlersOf(daemon: Daemon): Handlers {
       await formatTape(daemon, barcode, flag(params, 'force'));
       await catalog.logEvent('tape-format', call.peer.uid, { barcode, force: flag(params, 'force') });
       return {};
+    },
+    tapeReclaim: async (params, call) => {
+      const wanted = parseReclaim(daemon, params);
+      return jobs.run('reclaim', spec(params), call, (run) => runReclaimJob(daemon, wanted, run));
     },
     inventory: async (params, call) => sendAll(call, await elements(daemon, flag(params, 'rescan'))),
     drives: async (_params, call) => sendAll(call, drives.states),

@@ -205,6 +205,43 @@ export interface DamageLine {
   readonly reason: string;
 }
 
+/** A row of `tapeReclaim`: a volume that is done with. */
+export interface ReclaimLine {
+  readonly barcode: string;
+  readonly pool: string | null;
+  /** `would`: of a dry run. `kept`: too much of it is needed. `failed`: something is still on it. */
+  readonly result: 'scratch' | 'would' | 'kept' | 'failed';
+  readonly reason: string | null;
+  /** Objects that were copied, and their bytes on tape. */
+  readonly copied: number;
+  readonly bytes: number;
+  /** Copies of old versions whose retention has ended. */
+  readonly expired: number;
+}
+
+/** Another row of `tapeReclaim`: an object that could not be copied from anywhere. */
+export interface ReclaimFailureLine {
+  readonly volume: string;
+  readonly container: number;
+  readonly offset: number;
+  readonly object: string;
+  readonly reason: string;
+}
+
+export interface ReclaimSummary {
+  readonly summary: true;
+  /** Looked at, and made scratch. */
+  readonly volumes: number;
+  readonly reclaimed: number;
+  readonly copied: number;
+  readonly bytes: number;
+  readonly expired: number;
+  /** Stub records that name another volume now. */
+  readonly stubs: number;
+  readonly failed: number;
+  readonly interrupted?: true;
+}
+
 /** A row of `lostFilesystems`. */
 export interface LostFilesystemLine {
   readonly uuid: string;
@@ -252,6 +289,7 @@ export const access = {
   tape: 'operators', // {barcode} -> rows: a VolumeLine, then its ObjectLines
   tapeAdd: 'operators', // {barcodes, count, pool, capacity} -> VolumeLine rows of what was added
   tapeFormat: 'operators', // {barcode, force}
+  tapeReclaim: 'operators', // {barcodes, below?, dryRun} -> ReclaimLine and ReclaimFailureLine rows, progress, ReclaimSummary
   inventory: 'operators', // {rescan} -> ElementLine rows
   drives: 'operators', // -> DriveLine rows
   setDrive: 'operators', // {name, admin, reason}

@@ -63,8 +63,8 @@ export async function formatTape({ catalog, drives }: Pick<Daemon, 'catalog' | '
       const found = label === null ? 'data that hsm did not write' : `the label of ${label}`;
       throw refusal(`${barcode} bears ${found}: --force destroys it`);
     }
-    await labelVolume(medium);
-    await catalog.setVolume(barcode, { state: 'scratch', reason: null, endBlock: firstContainerAddress, used: (await medium.capacity()).used });
+    const serial = await labelVolume(medium);
+    await catalog.setVolume(barcode, { state: 'scratch', reason: null, serial, endBlock: firstContainerAddress, used: (await medium.capacity()).used });
   });
 }
 

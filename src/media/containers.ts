@@ -1,7 +1,7 @@
 /** Reads containers from a loaded volume: members back into files, whole containers for verification, indexes. */
 import { HsmError } from '../errors.ts';
 import { extractStatus, native, type ExtractResult, type ExtractTarget } from '../native/index.ts';
-import { parseIndex, parseIndexEnd, parseVolumeLabel, tapeBlockSize, volumeHeader, type IndexEnd, type IndexEntry } from './format.ts';
+import { newSerial, parseIndex, parseIndexEnd, parseVolumeLabel, tapeBlockSize, volumeHeader, type IndexEnd, type IndexEntry, type VolumeLabel } from './format.ts';
 import type { BlockAddress, Medium } from './medium.ts';
 import { MemberWalk, type Member } from './member-walk.ts';
 
@@ -10,15 +10,23 @@ type Reader = Pick<Medium, 'position' | 'locate' | 'readBlock'>;
 /** Where container 1 of a labelled volume begins: after label, page and filemark. */
 export const firstContainerAddress: BlockAddress = 3;
 
-/** Makes the volume an empty one of hsm. Everything on it is lost: callers know that nothing is needed. Durable when it resolves. */
-export async function labelVolume(medium: Medium): Promise<void> {
+/** Makes the volume an empty one of hsm. Everything on it is lost: callers know that nothing is needed. Durable when it resolves, with the label's serial. */
+export async function labelVolume(medium: Medium): Promise<string> {
+  const serial = newSerial();
   await medium.rewind();
-  for (const block of volumeHeader(medium.barcode)) await medium.writeBlock(block);
+  for (const block of volumeHeader(medium.barcode, serial)) await medium.writeBlock(block);
   await medium.writeFilemark({ sync: true });
+  return serial;
 }
 
 /** The barcode in the volume's label, `'blank'` for an empty volume, null for somebody else's. Leaves the position after the label. */
 export async function readVolumeLabel(medium: Pick<Medium, 'rewind' | 'readBlock'>): Promise<string | null> {
+  const label = await readLabel(medium);
+  return label === null || label === 'blank' ? label : label.barcode;
+}
+
+/** As readVolumeLabel(), with all that the label says. */
+export async function readLabel(medium: Pick<Medium, 'rewind' | 'readBlock'>): Promise<VolumeLabel | 'blank' | null> {
   await medium.rewind();
   let block: Buffer | 'filemark' | 'end';
   try {
@@ -31,11 +39,14 @@ export async function readVolumeLabel(medium: Pick<Medium, 'rewind' | 'readBlock
   return block === 'filemark' ? null : parseVolumeLabel(block);
 }
 
-/** Fails with `WRONG_VOLUME` unless the label names the cartridge that was asked for. */
-export async function checkVolumeLabel(medium: Pick<Medium, 'rewind' | 'readBlock' | 'barcode'>): Promise<void> {
-  const found = await readVolumeLabel(medium);
-  if (found === medium.barcode) return;
-  const what = found === null ? 'has no label of hsm' : found === 'blank' ? 'is blank' : `is labelled ${found}`;
+/** Fails with `WRONG_VOLUME` unless the label names the cartridge that was asked for, and has that serial (null: any). */
+export async function checkVolumeLabel(medium: Pick<Medium, 'rewind' | 'readBlock' | 'barcode'>, serial: string | null = null): Promise<void> {
+  const found = await readLabel(medium);
+  if (found !== null && found !== 'blank' && found.barcode === medium.barcode) {
+    if (serial === null || found.serial === serial) return;
+    throw new HsmError('WRONG_VOLUME', `cartridge ${medium.barcode} was labelled anew and holds nothing that the catalogue says: the catalogue is older than the volume`, { retry: 'other-copy' });
+  }
+  const what = found === null ? 'has no label of hsm' : found === 'blank' ? 'is blank' : `is labelled ${found.barcode}`;
   throw new HsmError('WRONG_VOLUME', `cartridge ${medium.barcode} ${what}`, { retry: 'other-copy' });
 }
 
@@ -235,7 +246,7 @@ export async function readIndexEnd(medium: Reader, start: BlockAddress, blocks: 
   return parseIndexEnd(Buffer.concat(tail));
 }
 
-interface Sink {
+export interface Sink {
   /** First offset that is still wanted; -1 ends the reading. */
   needs(): number;
   take(offset: number, data: Buffer): Promise<void>;
@@ -246,7 +257,7 @@ interface Sink {
 const readThrough = 4;
 
 /** Gives the wanted blocks to `sink`, reading the next while it works on the last. `complete`: the filemark was reached. */
-async function readContainer(medium: Reader, start: BlockAddress, sink: Sink): Promise<{ blocks: number; complete: boolean }> {
+export async function readContainer(medium: Reader, start: BlockAddress, sink: Sink): Promise<{ blocks: number; complete: boolean }> {
   const buffers = [Buffer.allocUnsafeSlow(tapeBlockSize), Buffer.allocUnsafeSlow(tapeBlockSize)] as const;
   let taking: Promise<void> = Promise.resolve();
   let next = -1;

@@ -1,4 +1,5 @@
 /** The bytes of a volume apart from its members: label, page, names, index. docs/tape-format.md says it for people. */
+import { randomBytes } from 'node:crypto';
 import { HsmError } from '../errors.ts';
 import { howTo } from './how-to.ts';
 
@@ -9,33 +10,45 @@ const labelSize = 80;
 const pageSize = 3584;
 
 /** The two blocks at the beginning of a volume, before its first filemark: ANSI VOL1 label and page. */
-export function volumeHeader(barcode: string): readonly [label: Buffer, page: Buffer] {
-  return [volumeLabel(barcode), Buffer.from(howTo(barcode).padEnd(pageSize, '\n'), 'latin1')];
+export function volumeHeader(barcode: string, serial: string | null = null): readonly [label: Buffer, page: Buffer] {
+  return [volumeLabel(barcode, serial), Buffer.from(howTo(barcode).padEnd(pageSize, '\n'), 'latin1')];
 }
+
+export interface VolumeLabel {
+  readonly barcode: string;
+  /** 16 hex digits, new whenever a volume is labelled: tells a volume from what it was before. Null on labels without one. */
+  readonly serial: string | null;
+}
+
+export const newSerial = (): string => randomBytes(8).toString('hex').toUpperCase();
 
 /**
  * ANSI X3.27 VOL1: the first 6 characters of the barcode are the volume identifier, the whole of it stands in the owner
- * field. Barcodes are 1 to 8 of A-Z and 0-9; anything else fails with `EINVAL`.
+ * field, the serial behind it. Barcodes are 1 to 8 of A-Z and 0-9; anything else fails with `EINVAL`.
  */
-export function volumeLabel(barcode: string): Buffer {
+export function volumeLabel(barcode: string, serial: string | null = null): Buffer {
   if (!isBarcode.test(barcode)) throw new HsmError('EINVAL', `${barcode} is not a barcode: 1 to 8 of A-Z and 0-9`);
   const label = Buffer.alloc(labelSize, ' ', 'latin1');
   label.write('VOL1', 0, 'latin1');
   label.write(barcode.slice(0, 6), 4, 'latin1');
   label.write('HSM', 24, 'latin1');
   label.write(barcode, 37, 'latin1');
+  label.write(serial ?? '', 51, 16, 'latin1');
   label.write('4', 79, 'latin1');
   return label;
 }
 
 const isBarcode = /^[A-Z0-9]{1,8}$/;
+const isSerial = /^[0-9A-F]{16}$/;
 
-/** The barcode of an hsm label; null for anything else. */
-export function parseVolumeLabel(block: Buffer): string | null {
+/** Null for anything but an hsm label. */
+export function parseVolumeLabel(block: Buffer): VolumeLabel | null {
   if (block.length !== labelSize) return null;
   const text = block.toString('latin1');
   const barcode = text.slice(37, 51).trimEnd();
-  return isBarcode.test(barcode) && volumeLabel(barcode).equals(block) ? barcode : null;
+  const serial = text.slice(51, 67).trimEnd() || null;
+  if (!isBarcode.test(barcode) || (serial !== null && !isSerial.test(serial))) return null;
+  return volumeLabel(barcode, serial).equals(block) ? { barcode, serial } : null;
 }
 
 const indexName = /^\.hsm\/index-[0-9a-f]{32}\.jsonl$/;

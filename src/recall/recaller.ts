@@ -216,6 +216,12 @@ export class Recaller {
     }
   }
 
+  /** Whether a recall may read the volume: one that looks for its copies now may, too. */
+  wants(volume: string): boolean {
+    for (const request of this.#byKey.values()) if (request.object === null || request.copies.some((copy) => copy.volume === volume)) return true;
+    return false;
+  }
+
   /** The catalogue then says of every file what its last reader saw. */
   async settle(): Promise<void> {
     await this.#moves.flush();

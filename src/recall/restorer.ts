@@ -5,7 +5,7 @@ import type { Catalog, CopyRow, NewFileState } from '../catalog/model.ts';
 import { errorCode } from '../errors.ts';
 import type { Medium } from '../media/medium.ts';
 import { extractStatus, native, type CommitItem, type ExtractResult, type ExtractTarget, type Extractor } from '../native/index.ts';
-import { encodeStubRecord, stubXattr } from '../stub.ts';
+import { decodeStubRecord, encodeStubRecord, stubXattr } from '../stub.ts';
 import { approach, isNear } from './approach.ts';
 import { readInode, timesOf } from './classify.ts';
 import { errnoName, type Committer } from './committer.ts';
@@ -100,6 +100,7 @@ async function open(request: RecallRequest, context: RestoreContext): Promise<Op
       context.restored(request, 0);
       return null;
     }
+    if (isMoved(bytes, request.record)) request.bytes = bytes;
     if (!bytes.equals(request.bytes) || stat.size !== request.record.size) {
       throw Object.assign(new Error('the file changed while it was queued'), { code: 'EAGAIN' });
     }
@@ -112,6 +113,12 @@ async function open(request: RecallRequest, context: RestoreContext): Promise<Op
     context.failed(request, { code: errorCode(error), message: (error as Error).message }, 'give-up');
     return null;
   }
+}
+
+/** The same record but for the place on tape: reclaim has written it since. */
+function isMoved(bytes: Buffer, { object, size, mtimeNs, handleHash }: RecallRequest['record']): boolean {
+  const now = decodeStubRecord(bytes);
+  return now !== null && now.object.equals(object) && now.size === size && now.mtimeNs === mtimeNs && now.handleHash === handleHash;
 }
 
 /** With data and a foreign record it would count as resident: should this recall be cut short, it must be a stub of ours. */

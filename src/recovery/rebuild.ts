@@ -256,7 +256,7 @@ class Rebuild {
     let read = 0;
     const unread: string[] = [];
     // Containers cannot be added to a volume that has no row.
-    builder.tapes.putVolume({ barcode, pool: row?.pool ?? null, state: 'suspect', reason: null, capacity, used, endBlock: 0 });
+    builder.tapes.putVolume({ barcode, pool: row?.pool ?? null, state: 'suspect', reason: null, capacity, used, endBlock: 0, serial: survey.serial });
     let hasVoidEnd = false;
     for (const file of files) {
       if (known.has(file.start)) continue;
@@ -276,17 +276,21 @@ class Rebuild {
       this.#containers += 1;
     }
     const problem = survey.problem ?? (unread.length === 0 ? null : `${unread.length} of its containers cannot be read, the first is ${unread[0]}`);
+    if (isStillScratch(row, survey.serial) && problem === null) {
+      this.#read.set(barcode, { state: 'scratch', reason: null, pool: row?.pool ?? null, capacity, used: 0, endBlock: firstContainerAddress, serial: survey.serial, result: 'read', known: known.size, read });
+      return;
+    }
     const state = stateOnTape({ ...survey, problem }, row, { lost, hasVoidEnd });
     const result = survey.kind === 'blank' ? 'blank' : problem !== null || lost > 0 ? 'damaged' : 'read';
-    this.#read.set(barcode, { ...state, pool: row?.pool ?? null, capacity, used, endBlock: endOf(files, hasVoidEnd), result, known: known.size, read });
+    this.#read.set(barcode, { ...state, pool: row?.pool ?? null, capacity, used, endBlock: endOf(files, hasVoidEnd), serial: survey.serial, result, known: known.size, read });
   }
 
   /** What volumes have in common, and so their pools, is known when all have been read. */
   #endVolumes(builder: CatalogBuilder): void {
     for (const [barcode, volume] of [...this.#read].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
-      const { state, reason, capacity, used, endBlock, result, known, read } = volume;
+      const { state, reason, capacity, used, endBlock, serial, result, known, read } = volume;
       const pool = volume.pool ?? (state === 'scratch' ? null : this.#poolFor(builder, barcode));
-      builder.tapes.putVolume({ barcode, pool, state, reason, capacity, used, endBlock });
+      builder.tapes.putVolume({ barcode, pool, state, reason, capacity, used, endBlock, serial });
       this.#tell({ volume: barcode, result, pool, state, known, read, reason });
     }
   }
@@ -297,23 +301,23 @@ class Rebuild {
     return this.#context.pools.find((pool) => !taken.includes(pool)) ?? this.#context.pools[0] ?? null;
   }
 
-  #tellMissing(builder: CatalogBuilder, { barcode, pool, state, reason, capacity, used, endBlock }: VolumeRow): void {
+  #tellMissing(builder: CatalogBuilder, { barcode, pool, state, reason, capacity, used, endBlock, serial }: VolumeRow): void {
     if (this.#surveys.has(barcode) || state === 'exported') return;
     if (this.#context.barcodes.includes(barcode) && !this.#request.exclude.includes(barcode)) {
       // It is here and could not be loaded, which was told.
-      builder.tapes.putVolume({ barcode, pool, state: state === 'failed' ? state : 'suspect', reason: 'it could not be loaded when the catalogue was rebuilt', capacity, used, endBlock });
+      builder.tapes.putVolume({ barcode, pool, state: state === 'failed' ? state : 'suspect', reason: 'it could not be loaded when the catalogue was rebuilt', capacity, used, endBlock, serial });
       return;
     }
     // Newer containers may be on it, which its end in the dump knows nothing of: nobody appends before it was read.
     if (state === 'writable' || state === 'scratch') {
-      builder.tapes.putVolume({ barcode, pool, state: 'readonly', reason: 'it was not read when the catalogue was rebuilt: run it again with the volume', capacity, used, endBlock });
+      builder.tapes.putVolume({ barcode, pool, state: 'readonly', reason: 'it was not read when the catalogue was rebuilt: run it again with the volume', capacity, used, endBlock, serial });
     }
     this.#tell({ volume: barcode, result: 'missing', pool, state, known: builder.tapes.known(barcode).length, read: 0, reason: this.#request.exclude.includes(barcode) ? 'it was left out' : (reason ?? 'it is not in the library') });
   }
 
   /** No stub names it, and yet something may be on it. */
   #addUnread(builder: CatalogBuilder, barcode: string): void {
-    builder.tapes.putVolume({ barcode, pool: null, state: 'suspect', reason: 'it was not read when the catalogue was rebuilt from stubs', capacity: 0, used: 0, endBlock: 0 });
+    builder.tapes.putVolume({ barcode, pool: null, state: 'suspect', reason: 'it was not read when the catalogue was rebuilt from stubs', capacity: 0, used: 0, endBlock: 0, serial: null });
   }
 
   async #scan(builder: CatalogBuilder, filesystems: readonly MountedRow[]): Promise<Pick<RebuildSummary, 'stubs' | 'foreign' | 'gone'>> {
@@ -363,8 +367,10 @@ interface MountedRow extends FilesystemRow {
  * Which tape files are containers of the dump: those need not be read. A volume that was rewritten since holds none of them; what is
  * behind the first one that differs is not what the dump says.
  */
-async function matchKnown(builder: CatalogBuilder, medium: Medium, { barcode, files, kind }: Survey, row: VolumeRow | undefined): Promise<{ known: ReadonlySet<number>; lost: number }> {
+async function matchKnown(builder: CatalogBuilder, medium: Medium, { barcode, files, kind, serial }: Survey, row: VolumeRow | undefined): Promise<{ known: ReadonlySet<number>; lost: number }> {
   if (row === undefined) return { known: new Set(), lost: 0 };
+  // Reclaimed, and not labelled since: what is there was copied to other volumes, or nobody wants it any more.
+  if (isStillScratch(row, serial)) return { known: new Set(files.map(({ start }) => start)), lost: 0 };
   const containers = builder.tapes.known(barcode);
   const starts = new Set(kind === 'hsm' ? files.map(({ start }) => start) : []);
   const isThere = async ({ startBlock, first }: (typeof containers)[number]): Promise<boolean> => {
@@ -386,6 +392,8 @@ async function matchKnown(builder: CatalogBuilder, medium: Medium, { barcode, fi
   const end = good === containers.length ? row.endBlock : (gone[0]?.startBlock ?? 0);
   return { known: new Set(good === 0 ? [] : [...starts].filter((start) => start < end)), lost: rewritten ? 0 : gone.length };
 }
+
+const isStillScratch = (row: Pick<VolumeRow, 'state' | 'serial'> | undefined, serial: string | null): boolean => row?.state === 'scratch' && row.serial !== null && row.serial === serial;
 
 function endOf(files: readonly TapeFile[], hasVoidEnd: boolean): number {
   const last = files.at(-1);

@@ -1,5 +1,5 @@
 /** What a volume is and where its containers lie, from the volume alone. */
-import { readIndexAfter, readIndexEnd, readVolumeLabel } from '../media/containers.ts';
+import { readIndexAfter, readIndexEnd, readLabel } from '../media/containers.ts';
 import { isCatalogueName, type IndexEntry } from '../media/format.ts';
 import type { Medium } from '../media/medium.ts';
 import { tapeFiles, type TapeFile } from '../media/tape-files.ts';
@@ -16,6 +16,8 @@ export interface Survey {
   readonly barcode: string;
   /** `blank`: never written. `foreign`: the label is not hsm's, or another cartridge's. */
   readonly kind: 'hsm' | 'blank' | 'foreign';
+  /** Of its label; null where that has none. */
+  readonly serial: string | null;
   readonly files: readonly TapeFile[];
   /** Newest on the volume. */
   readonly dump: FoundDump | null;
@@ -28,24 +30,25 @@ export interface Survey {
 
 /** Reads label, filemarks and the ends of containers, the last first, until a catalogue dump is found. Damage ends it early and is no error. */
 export async function surveyVolume(medium: Medium): Promise<Survey> {
-  const label = await readVolumeLabel(medium);
-  if (label === 'blank') return survey(medium, 'blank', [], null);
-  if (label !== medium.barcode) return survey(medium, 'foreign', [], label === null ? 'its label is not one of hsm' : `its label says that it is ${label}`);
+  const label = await readLabel(medium);
+  if (label === 'blank') return survey(medium, 'blank', null, [], null);
+  if (label?.barcode !== medium.barcode) return survey(medium, 'foreign', null, [], label === null ? 'its label is not one of hsm' : `its label says that it is ${label.barcode}`);
+  const { serial } = label;
   const files: TapeFile[] = [];
   try {
     for await (const file of tapeFiles(medium)) files.push(file);
     // A drive knows what is used when it was asked for the end.
     await medium.locateEnd();
-    return await survey(medium, 'hsm', files, null);
+    return await survey(medium, 'hsm', serial, files, null);
   } catch (error) {
-    return survey(medium, 'hsm', files, `it cannot be read to its end: ${(error as Error).message}`);
+    return survey(medium, 'hsm', serial, files, `it cannot be read to its end: ${(error as Error).message}`);
   }
 }
 
-async function survey(medium: Medium, kind: Survey['kind'], files: readonly TapeFile[], problem: string | null): Promise<Survey> {
+async function survey(medium: Medium, kind: Survey['kind'], serial: string | null, files: readonly TapeFile[], problem: string | null): Promise<Survey> {
   const { barcode, writeProtected } = medium;
   const { capacity, used } = await medium.capacity();
-  return { barcode, kind, files, dump: await newestDump(medium, files), capacity, used, writeProtected, problem };
+  return { barcode, kind, serial, files, dump: await newestDump(medium, files), capacity, used, writeProtected, problem };
 }
 
 /** The last dump in `files`. A container that cannot be read is passed over. */

@@ -69,7 +69,7 @@ test('containers are numbered from 1 on each volume, and closing one moves the e
   const second = await catalog.beginContainer('A', 30);
   const other = await catalog.beginContainer('B', 3);
   t.deepEqual([first.number, second.number, other.number], [1, 2, 1]);
-  t.deepEqual(first, { id: first.id, volume: 'A', number: 1, startBlock: 3, bytes: 0, state: 'writing', verified: false });
+  t.deepEqual(first, { id: first.id, volume: 'A', number: 1, startBlock: 3, bytes: 0, state: 'writing', verified: false, verifiedAt: null });
   t.is((await catalog.volume('A'))?.lastWrittenAt, null);
   await catalog.closeContainer(first.id, { state: 'closed', bytes: 777, endBlock: 9, used: 888 });
   t.like(await catalog.volume('A'), { endBlock: 9, used: 888, lastWrittenAt: 1000 });

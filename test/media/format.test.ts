@@ -2,12 +2,12 @@ import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { catalogueName, isCatalogueName, isIndexName, parseIndex, parseIndexEnd, parseVolumeLabel, volumeHeader, volumeLabel } from '../../src/media/format.ts';
+import { catalogueName, isCatalogueName, isIndexName, newSerial, parseIndex, parseIndexEnd, parseVolumeLabel, volumeHeader, volumeLabel } from '../../src/media/format.ts';
 import { temporaryFolder } from '../fixtures/temporary.ts';
 
 const label = test.macro((t: ExecutionContext, barcode: string, text: string) => {
   t.is(volumeLabel(barcode).toString('latin1'), text);
-  t.is(parseVolumeLabel(Buffer.from(text, 'latin1')), barcode);
+  t.deepEqual(parseVolumeLabel(Buffer.from(text, 'latin1')), { barcode, serial: null });
 });
 test('the label of a full barcode', label, '948324L8', `VOL1948324${' '.repeat(14)}HSM${' '.repeat(10)}948324L8${' '.repeat(34)}4`);
 test('the label of a short barcode', label, 'A', `VOL1A${' '.repeat(19)}HSM${' '.repeat(10)}A${' '.repeat(41)}4`);
@@ -27,7 +27,17 @@ test('another identifier in the label is not ours', noLabel, (bytes) => put(byte
 test('a label of which the two names differ is not ours', noLabel, (bytes) => put(bytes, 4, 'X'));
 test('an LTFS label is not ours', noLabel, (bytes) => put(bytes, 24, 'LTFS'));
 test('a label of another length is not ours', noLabel, (bytes) => Buffer.concat([bytes, Buffer.from(' ')]));
-test('a label with something in a free place is not ours', noLabel, (bytes) => put(bytes, 60, 'x'));
+test('a label with something in a free place is not ours', noLabel, (bytes) => put(bytes, 70, 'x'));
+test('a label with a serial of other characters is not ours', noLabel, (bytes) => put(bytes, 60, 'x'));
+
+test('the label bears the serial of this labelling', (t) => {
+  const serial = newSerial();
+  t.regex(serial, /^[0-9A-F]{16}$/);
+  t.not(newSerial(), serial);
+  const bytes = volumeLabel('V00001L9', serial);
+  t.is(bytes.toString('latin1', 51, 67), serial);
+  t.deepEqual(parseVolumeLabel(bytes), { barcode: 'V00001L9', serial });
+});
 
 function put(bytes: Buffer, at: number, text: string): Buffer {
   bytes.write(text, at, 'latin1');

@@ -3,7 +3,7 @@ import type { VolumeState } from '../../src/catalog/model.ts';
 import { stateOnTape } from '../../src/recovery/volume-state.ts';
 import type { Survey } from '../../src/recovery/survey.ts';
 
-const whole: Survey = { barcode: 'V00001L9', kind: 'hsm', files: [{ start: 3, blocks: 2, ended: true }], dump: null, capacity: 1000, used: 500, writeProtected: false, problem: null };
+const whole: Survey = { barcode: 'V00001L9', kind: 'hsm', serial: null, files: [{ start: 3, blocks: 2, ended: true }], dump: null, capacity: 1000, used: 500, writeProtected: false, problem: null };
 const fine = { lost: 0, hasVoidEnd: false };
 const torn = [{ start: 3, blocks: 2, ended: false }];
 

@@ -12,6 +12,8 @@ export interface VolumeOnTape {
   readonly capacity: number;
   readonly used: number;
   readonly endBlock: number;
+  /** Of its label; null: it has none, or nobody looked. */
+  readonly serial: string | null;
 }
 
 /** A file in a container. */
@@ -50,7 +52,7 @@ export interface KnownContainer {
 export class Tapes {
   readonly #versions: Versions;
   readonly #addPool: Statement<[string]>;
-  readonly #putVolume: Statement<[string, string | null, VolumeState, string | null, number, number, number]>;
+  readonly #putVolume: Statement<[string, string | null, VolumeState, string | null, number, number, number, string | null]>;
   readonly #known: Statement<[string], { id: number; number: number; startBlock: number }>;
   readonly #first: Statement<[number], { offset: number; object: Buffer }>;
   readonly #forgetCopies: Statement<[string, number]>;
@@ -62,9 +64,9 @@ export class Tapes {
     this.#versions = versions;
     this.#addPool = db.prepare('INSERT INTO pools (name) VALUES (?) ON CONFLICT DO NOTHING');
     this.#putVolume = db.prepare(
-      `INSERT INTO volumes (barcode, pool, state, reason, capacity, used, end_block) VALUES (?, ?, ?, ?, ?, ?, ?)
+      `INSERT INTO volumes (barcode, pool, state, reason, capacity, used, end_block, serial) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (barcode) DO UPDATE SET pool = excluded.pool, state = excluded.state, reason = excluded.reason, capacity = excluded.capacity,
-       used = excluded.used, end_block = excluded.end_block`,
+       used = excluded.used, end_block = excluded.end_block, serial = excluded.serial`,
     );
     this.#known = db.prepare(
       `SELECT c.id, c.number, c.start_block AS startBlock FROM containers c JOIN volumes v ON v.id = c.volume
@@ -92,9 +94,9 @@ export class Tapes {
   }
 
   /** A new row, or the one of this barcode as it is now; no table of moves is asked. */
-  putVolume({ barcode, pool, state, reason, capacity, used, endBlock }: VolumeOnTape): void {
+  putVolume({ barcode, pool, state, reason, capacity, used, endBlock, serial }: VolumeOnTape): void {
     if (pool !== null) this.#addPool.run(pool);
-    this.#putVolume.run(barcode, pool, state, reason, capacity, used, endBlock);
+    this.#putVolume.run(barcode, pool, state, reason, capacity, used, endBlock, serial);
   }
 
   /** Containers of the dump that should be on the volume, in tape order. */
