@@ -119,7 +119,7 @@ export function loadConfig(file: string): Config {
     },
     recall: {
       batchWindowMs: recall.number('batch_window_ms', 20),
-      turnS: recall.number('turn_s', 300),
+      turnS: recall.number('turn_s', 900),
       share: Math.max(1, recall.number('share', 64)),
       drives: recall.number('drives', 0),
       timeoutS: recall.number('timeout_s', 0),

@@ -21,7 +21,7 @@ test('a config that names only filesystems has every default', (t) => {
     filesystems: ['/data'],
     library: { kind: 'virtual', path: '/var/lib/hsm/library', timing: 'none' },
     archive: { pools: ['default'], containerSize: 256 * 2 ** 20, drives: 0, retentionS: 7_776_000 },
-    recall: { batchWindowMs: 20, turnS: 300, share: 64, drives: 0, timeoutS: 0, eventFd: 'auto' },
+    recall: { batchWindowMs: 20, turnS: 900, share: 64, drives: 0, timeoutS: 0, eventFd: 'auto' },
     dismountAfterS: 600,
   });
 });

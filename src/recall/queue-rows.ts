@@ -1,7 +1,7 @@
 /** Recall requests as operators see them: those under way, and those that failed lately. */
 import type { Parking } from './parking.ts';
 import type { RecallFailure, RecallRequest } from './requests.ts';
-import type { Scheduler } from './scheduler/scheduler.ts';
+import type { VolumeService } from './volume-service.ts';
 
 /** One line of `hsm queue --json`. */
 export interface QueueRow {
@@ -14,7 +14,7 @@ export interface QueueRow {
   readonly done: number;
   /** 1 is next on its volume; null while it is being restored or has failed. */
   readonly position: number | null;
-  /** Seconds, when there is a measured rate to tell from. */
+  /** Seconds, where the drive model or a measured rate tells. */
   readonly eta: number | null;
   /** Seconds since it was asked for. */
   readonly age: number;
@@ -28,40 +28,29 @@ export interface QueueRow {
 const failedKept = 100;
 const failedKeptMs = 600_000;
 
-/** How fast files came back so far. */
-export interface RestoreRate {
-  readonly bytes: number;
-  readonly seconds: number;
-}
-
-/** Seconds; null until something was measured. */
-const secondsFor = (bytes: number, rate: RestoreRate): number | null =>
-  rate.bytes > 0 && rate.seconds > 0 && bytes < Infinity ? Math.ceil(bytes / (rate.bytes / rate.seconds)) : null;
-
 /** Requests in the order in which they will be served: first those under way. */
-export function queueRows(requests: Iterable<RecallRequest>, scheduler: Pick<Scheduler<RecallRequest>, 'entries' | 'pauses'>, parking: Parking, rate: RestoreRate): QueueRow[] {
+export function queueRows(requests: Iterable<RecallRequest>, service: Pick<VolumeService, 'scheduler' | 'etas'>, parking: Parking): QueueRow[] {
   const rows: QueueRow[] = [];
   const listed = new Set<RecallRequest>();
-  for (const { volume, queue, patient } of scheduler.entries) {
-    const paused = scheduler.pauses.ofVolume(volume);
-    // Until a drive is up, or the pause ends, nobody can tell.
-    let ahead = patient || paused !== null ? Infinity : 0;
+  const etas = service.etas();
+  const { entries, pauses } = service.scheduler;
+  for (const { volume, queue } of entries) {
+    const paused = pauses.ofVolume(volume);
     queue.inOrder().forEach((request, index) => {
       listed.add(request);
-      ahead += request.record.size - request.done;
-      rows.push({ ...rowOf(request, volume, index + 1, ahead, rate), ...(paused === null ? {} : { reason: paused }) });
+      rows.push({ ...rowOf(request, volume, index + 1, etas.get(request) ?? null), ...(paused === null ? {} : { reason: paused }) });
     });
   }
   for (const request of parking) {
     listed.add(request);
-    rows.push({ ...rowOf(request, null, null, Infinity, rate), reason: parking.reasonOf(request) });
+    rows.push({ ...rowOf(request, null, null, null), reason: parking.reasonOf(request) });
   }
   const underWay = [...requests].filter((request) => !listed.has(request));
-  return [...underWay.map((request) => rowOf(request, null, null, request.record.size - request.done, rate)), ...rows];
+  return [...underWay.map((request) => rowOf(request, null, null, etas.get(request) ?? null)), ...rows];
 }
 
-/** `bytesAhead`: to be restored until this one is back; Infinity: nobody can tell. */
-export function rowOf(request: RecallRequest, volume: string | null, position: number | null, bytesAhead: number, rate: RestoreRate): QueueRow {
+/** `eta`: seconds; null: nobody can tell. */
+export function rowOf(request: RecallRequest, volume: string | null, position: number | null, eta: number | null): QueueRow {
   const copy = request.copies[0];
   return {
     id: `r${request.id}`,
@@ -72,7 +61,7 @@ export function rowOf(request: RecallRequest, volume: string | null, position: n
     size: request.record.size,
     done: request.done,
     position,
-    eta: secondsFor(Math.max(bytesAhead, request.record.size - request.done), rate),
+    eta: eta === null ? null : Math.ceil(eta),
     age: Math.floor((Date.now() - request.createdAt) / 1000),
     askedAt: new Date(request.createdAt).toISOString(),
     priority: request.priority,
@@ -94,7 +83,7 @@ export class FailedRows {
   readonly #failed: FailedRequest[] = [];
 
   add(request: RecallRequest, failure: RecallFailure): void {
-    const row: QueueRow = { ...rowOf(request, null, null, Infinity, { bytes: 0, seconds: 0 }), state: 'failed', done: 0, eta: null, reason: failure.message };
+    const row: QueueRow = { ...rowOf(request, null, null, null), state: 'failed', done: 0, reason: failure.message };
     this.#failed.push({ row, filesystem: request.filesystem, relPath: request.interests[0]?.relPath ?? null, at: Date.now() });
     if (this.#failed.length > failedKept) this.#failed.shift();
   }

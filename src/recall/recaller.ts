@@ -8,7 +8,7 @@ import { Committer } from './committer.ts';
 import { denialErrnos, type DenialErrno, type Keeper, type StubEvent } from './keeper-client.ts';
 import { MoveBatch } from './move-batch.ts';
 import { Parking } from './parking.ts';
-import { FailedRows, type QueueRow, queueRows, type RestoreRate } from './queue-rows.ts';
+import { FailedRows, type QueueRow, queueRows } from './queue-rows.ts';
 import { isWanted, priorities, requestKey, type JobInterest, type RecallFailure, type RecallRequest } from './requests.ts';
 import type { ManagedFilesystem } from './restorer.ts';
 import { wantedAgain } from './retry.ts';
@@ -135,7 +135,7 @@ export class Recaller {
 
   /** Requests in the order in which they will be served, those that failed lately last. `uid` limits it to that user's own. */
   rows(uid: number | null): QueueRow[] {
-    const rows = [...queueRows(this.#byKey.values(), this.#service.scheduler, this.#parking, this.#rate), ...this.#failed.rows];
+    const rows = [...queueRows(this.#byKey.values(), this.#service, this.#parking), ...this.#failed.rows];
     return uid === null ? rows : rows.filter((row) => row.waiters.some((waiter) => waiter.uid === uid));
   }
 
@@ -370,10 +370,6 @@ export class Recaller {
   #byId(id: number): RecallRequest | undefined {
     for (const request of this.#byKey.values()) if (request.id === id) return request;
     return undefined;
-  }
-
-  get #rate(): RestoreRate {
-    return { bytes: this.#bytes, seconds: this.#service.seconds };
   }
 
   #restored(request: RecallRequest, bytes: number): void {

@@ -51,8 +51,6 @@ export class VolumeService {
   #timer: NodeJS.Timeout | undefined;
   #asked = false;
   #stopping = false;
-  /** That drives took for what was restored so far. */
-  seconds = 0;
 
   constructor(options: VolumeServiceOptions) {
     this.#options = options;
@@ -84,6 +82,12 @@ export class VolumeService {
   moved(request: RecallRequest): void {
     this.scheduler.moved(request);
     this.#soon();
+  }
+
+  /** Seconds until each request is on disk, where that can be told. */
+  etas(): Map<RecallRequest, number> {
+    const { drives } = this.#options;
+    return this.scheduler.etas({ drives: drives.readable, loaded: drives.loaded });
   }
 
   /** Starts what can be started. Called after every change. */
@@ -148,9 +152,10 @@ export class VolumeService {
     const priority = classOf(entry);
     const waiting = new AbortController();
     this.#waiting.set(volume, waiting);
+    const moved = !drives.loaded.includes(volume);
     const granted = (drive: string): void => {
       this.#waiting.delete(volume);
-      this.scheduler.granted(volume, drive);
+      this.scheduler.granted(volume, drive, moved);
       for (const request of queue.inOrder()) request.state = 'loading';
     };
     const options = { signal: waiting.signal, patient, avoid: this.scheduler.pauses.drives, granted };
@@ -192,17 +197,14 @@ export class VolumeService {
     if (entry.patient) for (const request of queue.inOrder()) request.reason = null;
     entry.patient = false;
     const geometry = this.#geometryOf(medium);
-    queue.placed(await medium.position(), geometry);
-    this.scheduler.loaded(volume);
+    this.scheduler.loaded(volume, await medium.position(), geometry);
     while (!this.#stopping && !this.scheduler.mustLeave(volume, drives.loaded) && !drives.contended(classOf(entry))) {
       if (medium.recommendedOrder !== undefined) await queue.planBy((stretches) => medium.recommendedOrder!(stretches));
-      const batch = queue.take(batchFiles);
+      const batch = this.scheduler.take(volume, batchFiles);
       if (batch.length === 0) return;
       for (const request of batch) this.#active.add(request);
-      const startedAt = performance.now();
       await restoreContainer(medium, batch, context, geometry);
-      this.seconds += (performance.now() - startedAt) / 1000;
-      queue.passed(await medium.position().catch(() => 0));
+      this.scheduler.passed(volume, await medium.position().catch(() => 0));
     }
   }
 

@@ -28,7 +28,7 @@ pools = ["default"]
 # Milliseconds that the first recall waits for others to be sorted with.
 batch_window_ms = 20
 # Seconds after which a volume gives its drive to another one that is wanted as urgently. 0: never.
-# turn_s = 300
+# turn_s = 900
 # Where several users want files of one volume, so many of each are read in turn.
 # share = 64
 # How many drives recalls may use at a time. 0: all.

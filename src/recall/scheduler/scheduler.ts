@@ -1,6 +1,9 @@
 /** Decides which volumes are read next and when one gives its drive back. Pure: it is told what happened, and its clock is its caller's. */
 import { mustLeave, ranked, type Candidate } from './choice.ts';
+import { endOf, etas, readSeconds } from './eta.ts';
+import { Pace } from './pace.ts';
 import { Pauses } from './pauses.ts';
+import type { Geometry } from './travel.ts';
 import { VolumeQueue, type Queued } from './volume-queue.ts';
 
 export interface SchedulerSettings {
@@ -33,6 +36,14 @@ export interface VolumeEntry<T extends Queued> {
   asked: number;
   leftAt: number | null;
   yielded: boolean;
+  /** When its drive was granted, ms. */
+  grantedAt: number;
+  /** On its way into the drive. */
+  isMoving: boolean;
+  /** What is being restored of it, since when, ms, and from before which block. */
+  taken: readonly T[];
+  takenAt: number;
+  takenFrom: number;
   /** Came while it waited patiently: a request that may have a copy elsewhere. */
   impatient: boolean;
 }
@@ -58,9 +69,11 @@ export class Scheduler<T extends Queued> {
   readonly #settings: SchedulerSettings;
   readonly #now: () => number;
   readonly #entries = new Map<string, VolumeEntry<T>>();
+  readonly pace: Pace;
 
   constructor(settings: SchedulerSettings, now: () => number) {
     this.#settings = settings;
+    this.pace = new Pace(settings.mountSeconds);
     this.#now = now;
   }
 
@@ -78,7 +91,7 @@ export class Scheduler<T extends Queued> {
     const isNew = entry === undefined;
     if (entry === undefined) {
       const queue = new VolumeQueue<T>(this.#settings.share);
-      entry = { volume, queue, phase: 'idle', drive: null, patient: false, readyAt: 0, since: 0, asked: 0, leftAt: null, yielded: false, impatient: false };
+      entry = { volume, queue, phase: 'idle', drive: null, patient: false, readyAt: 0, since: 0, asked: 0, leftAt: null, yielded: false, grantedAt: 0, isMoving: false, taken: [], takenAt: 0, takenFrom: 0, impatient: false };
       this.#entries.set(volume, entry);
     }
     if (entry.queue.size === 0) entry.readyAt = this.#now() + (loaded ? 0 : this.#settings.batchWindowMs);
@@ -131,16 +144,69 @@ export class Scheduler<T extends Queued> {
     return { start, withdraw, wakeAt };
   }
 
-  /** It has a drive; its volume is being loaded. */
-  granted(volume: string, drive: string): void {
+  /** It has a drive; its volume is being loaded. `moved`: it was not in the drive before. */
+  granted(volume: string, drive: string, moved: boolean): void {
     const entry = this.#entries.get(volume);
-    if (entry !== undefined) Object.assign(entry, { phase: 'reading', drive, since: this.#now() });
+    if (entry !== undefined) Object.assign(entry, { phase: 'reading', drive, since: this.#now(), grantedAt: this.#now(), isMoving: moved });
   }
 
-  /** Its turn begins. */
-  loaded(volume: string): void {
+  /** Its turn begins, with the head before block `here`. */
+  loaded(volume: string, here: number, geometry: Geometry | null): void {
     const entry = this.#entries.get(volume);
-    if (entry !== undefined) entry.since = this.#now();
+    if (entry === undefined) return;
+    const now = this.#now();
+    if (entry.isMoving) this.pace.mounted((now - entry.grantedAt) / 1000);
+    entry.since = now;
+    entry.isMoving = false;
+    entry.queue.placed(here, geometry);
+  }
+
+  /** Takes out what is read next, at most `limit` requests of one container; none: nothing is wanted of the volume any more. */
+  take(volume: string, limit: number): T[] {
+    const entry = this.#entries.get(volume);
+    if (entry === undefined) return [];
+    entry.taken = entry.queue.take(limit);
+    entry.takenAt = this.#now();
+    entry.takenFrom = entry.queue.here;
+    return [...entry.taken];
+  }
+
+  /** What was taken was read; the head is before block `here`. */
+  passed(volume: string, here: number): void {
+    const entry = this.#entries.get(volume);
+    if (entry === undefined) return;
+    const { geometry } = entry.queue;
+    let bytes = 0;
+    let modelled = 0;
+    let head = entry.takenFrom;
+    for (const request of entry.taken) {
+      bytes += request.copies[0]?.length ?? 0;
+      if (geometry !== null) modelled += readSeconds(geometry, head, request);
+      head = endOf(request);
+    }
+    this.pace.measured(bytes, (this.#now() - entry.takenAt) / 1000, geometry === null ? null : modelled);
+    entry.taken = [];
+    entry.queue.passed(here);
+  }
+
+  /** Seconds until each request is served, of those of which that can be told. */
+  etas({ drives, loaded }: Resources): Map<T, number> {
+    const now = this.#now();
+    const { turnMs } = this.#settings;
+    const outlooks = [...this.#entries.values()]
+      .filter(({ patient, volume }) => !patient && this.pauses.ofVolume(volume) === null)
+      .map((entry) => ({
+        ...candidateOf(entry, loaded),
+        reading: entry.phase === 'reading',
+        loadSeconds: entry.isMoving ? Math.max(0, this.pace.mountSeconds - (now - entry.grantedAt) / 1000) : 0,
+        turnSeconds: (turnMs - (now - entry.since)) / 1000,
+        geometry: entry.queue.geometry,
+        here: entry.taken.length > 0 ? entry.takenFrom : entry.queue.here,
+        taken: entry.taken,
+        takenSeconds: entry.taken.length > 0 ? (now - entry.takenAt) / 1000 : 0,
+        queued: entry.queue.inOrder(),
+      }));
+    return etas(outlooks, drives, turnMs / 1000, now, this.pace);
   }
 
   /** True when the volume is to give its drive back after the container that was read. */
@@ -165,6 +231,8 @@ export class Scheduler<T extends Queued> {
     if (entry.phase === 'reading') entry.leftAt = this.#now();
     entry.phase = 'idle';
     entry.drive = null;
+    entry.isMoving = false;
+    entry.taken = [];
   }
 
   /** Waits that are none any more, or have become more urgent than what they were begun as. */

@@ -5,6 +5,9 @@ import { replan } from './order.ts';
 import { blockSize, type Geometry, type Stretch } from './travel.ts';
 
 const mostCounted = 200;
+/** A round takes half as many newcomers as it began with, and a few in any case; the others are in the next one. */
+const newcomersShare = 0.5;
+const leastNewcomers = 16;
 
 /** What the queue must know of a request. */
 export interface Queued {
@@ -40,6 +43,8 @@ export class VolumeQueue<T extends Queued> {
   /** How many of each owner took part in the round so far. */
   #given = new Map<string, number>();
   #roundPriority: number | null = null;
+  /** How many more may join the round: those whose place is far along the tape must not wait for ever. Null: it has not begun. */
+  #room: number | null = null;
   /** Of the round: in order, the next one first. */
   #planned: Stop<T>[] = [];
   /** Of the round, without a place in the order yet. */
@@ -62,7 +67,7 @@ export class VolumeQueue<T extends Queued> {
     return this.#here;
   }
 
-  /** The volume was loaded, or more is known of it: all plans are made anew. */
+  /** The volume was loaded, or more is known of it: the plan is made anew. A round that had begun goes on first. */
   placed(here: number, geometry: Geometry | null): void {
     this.#here = here;
     this.#geometry = geometry;
@@ -161,6 +166,7 @@ export class VolumeQueue<T extends Queued> {
   /** Takes up to `limit` requests of one container out: what the plan has next. */
   take(limit: number): T[] {
     this.plan();
+    this.#room ??= Math.max(leastNewcomers, this.#round.size * newcomersShare);
     for (let next = this.#planned[0]; next !== undefined; next = this.#planned[0]) {
       const wanted = next.requests.filter((request) => this.#round.has(request));
       const taken = wanted.slice(0, limit);
@@ -179,6 +185,7 @@ export class VolumeQueue<T extends Queued> {
     this.#roundPriority = priority;
     this.#round = fairRound(this.#bands.get(priority ?? NaN) ?? [], this.#share);
     this.#given = new Map();
+    this.#room = null;
     for (const { owner } of this.#round) this.#given.set(owner, (this.#given.get(owner) ?? 0) + 1);
     this.#planned = [];
     this.#newcomers = new Set(this.#round);
@@ -186,6 +193,7 @@ export class VolumeQueue<T extends Queued> {
 
   /** Into the present round, if its owner's share allows it. Where one alone had more than a share so far, the round begins anew. */
   #join(request: T): void {
+    if (this.#room !== null && this.#room <= 0) return;
     const own = this.#given.get(request.owner) ?? 0;
     const isAlone = this.#given.size === 0 || (this.#given.size === 1 && own > 0);
     if (!isAlone && own === 0 && Math.max(...this.#given.values()) > this.#share) {
@@ -194,6 +202,7 @@ export class VolumeQueue<T extends Queued> {
     }
     if (!isAlone && own >= this.#share) return;
     this.#given.set(request.owner, own + 1);
+    if (this.#room !== null) this.#room -= 1;
     this.#round.add(request);
     this.#newcomers.add(request);
   }

@@ -30,9 +30,9 @@ class Desk {
   }
 
   load(volume: string, drive = 'drive0'): void {
-    this.scheduler.granted(volume, drive);
+    this.scheduler.granted(volume, drive, true);
     this.loaded = [volume];
-    this.scheduler.loaded(volume);
+    this.scheduler.loaded(volume, 0, null);
   }
 
   mustLeave(volume: string): boolean {

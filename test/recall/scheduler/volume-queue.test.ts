@@ -60,6 +60,34 @@ test('a request that is taken out again is never served', (t) => {
   t.deepEqual(ids(queue.take(10)), [kept.id]);
 });
 
+test('what lies far along the tape is read although near requests keep coming', (t) => {
+  const queue = new VolumeQueue();
+  const far = at(1_000_000);
+  queue.add(far);
+  let near = 0;
+  queue.add(at(1));
+  while (!queue.take(1).includes(far)) {
+    near += 1;
+    if (near > 100) break;
+    for (let i = 0; i < 2; i += 1) queue.add(at(1 + 2 * near + i));
+  }
+  t.true(near <= 20, String(near));
+});
+
+test('the order that a drive recommends is taken, and who comes meanwhile is not lost', async (t) => {
+  const queue = new VolumeQueue();
+  const [a, b, c] = [at(10), at(20), at(30)];
+  for (const each of [a, b, c]) queue.add(each);
+  const late = at(40);
+  await queue.planBy(async (stretches) => {
+    t.deepEqual(stretches.map(({ first }) => first), [10, 20, 30]);
+    queue.add(late);
+    queue.delete(c);
+    return [2, 0, 1];
+  });
+  t.deepEqual([queue.take(9), queue.take(9), queue.take(9), queue.take(9)].map((batch) => ids(batch)), [[a.id], [b.id], [late.id], []]);
+});
+
 test('near members are read in one run, far ones are located', (t) => {
   const mib = 2 ** 20;
   t.deepEqual(blockRuns([{ offset: 0, length: 10 }, { offset: 2 * mib, length: 3 * mib }, { offset: 100 * mib - 1, length: 2 }]), [
