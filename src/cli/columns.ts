@@ -1,5 +1,5 @@
 /** The columns of volumes, drives and paths, as every command shows them. */
-import type { DriveLine, VolumeLine } from '../daemon/protocol.ts';
+import type { DriveLine, PauseLine, VolumeLine } from '../daemon/protocol.ts';
 import { formatSize } from '../units.ts';
 import { printable } from './printable.ts';
 import type { Column } from './table.ts';
@@ -28,4 +28,10 @@ export const driveColumns: readonly Column<DriveLine>[] = [
 export function rowPath(row: { readonly path: string | null; readonly pathBase64?: string }): string {
   if (row.pathBase64 !== undefined) return printable(Buffer.from(row.pathBase64, 'base64'));
   return row.path ?? '-';
+}
+
+/** `recalls of user 1000, since 2026-03-01T12:00:00.000Z: why`. */
+export function pauseInWords({ kind, name, reason, since }: PauseLine): string {
+  const what = kind === 'all' ? 'all recalls' : kind === 'volume' ? `${name} is held` : `recalls of ${kind} ${name}`;
+  return `${what}, since ${since}${reason === null ? '' : `: ${reason}`}`;
 }

@@ -1,6 +1,7 @@
 /** `hsm queue`: recall requests and who waits for them. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { QueueLine } from '../daemon/protocol.ts';
+import type { Group } from '../tui/listings/groups.ts';
 import { formatDuration, formatSize } from '../units.ts';
 import { rowPath } from './columns.ts';
 import { action, examples } from './command.ts';
@@ -23,8 +24,15 @@ const columns: readonly Column<QueueLine>[] = [
 
 export function define(command: Command): void {
   command
-    .addHelpText('after', `\nUsers other than root and the group hsm see the requests that their own processes wait for.\n${examples('hsm queue', `hsm queue --json | jq -r 'select(.state == "failed") | .path'`)}`)
-    .action(action((context) => list(context, 'queue', {}, columns, 'no recall is waiting')));
+    .addOption(new Option('--per <what>', 'add up the requests of each').choices(['tape', 'user', 'program']))
+    .addHelpText('after', `\nUsers other than root and the group hsm see the requests that their own processes wait for.\n${examples('hsm queue', 'hsm queue --per user', `hsm queue --json | jq -r 'select(.state == "failed") | .path'`)}`)
+    .action(
+      action(async (context, { per }: { readonly per?: Group['by'] }) => {
+        if (per === undefined) return list(context, 'queue', {}, columns, 'no recall is waiting');
+        const { showGroups } = await import('./queue-screens.ts');
+        return showGroups(context, per);
+      }),
+    );
 }
 
 function waiters({ waiters: all }: QueueLine): string | null {

@@ -4,6 +4,7 @@ import { withClient } from '../daemon/client.ts';
 import type { DriveLine, Status, VolumeLine } from '../daemon/protocol.ts';
 import { exitCodes } from '../errors.ts';
 import { formatDuration, formatSize } from '../units.ts';
+import { pauseInWords } from './columns.ts';
 import { action, examples } from './command.ts';
 import { oneLine, printable } from './printable.ts';
 
@@ -30,6 +31,7 @@ export function statusLines(status: Status, now: number): string[] {
     if (each.warning) lines.push(`             ${each.warning}`);
   }
   lines.push(`recalls      ${recalls.queued} queued, ${recalls.active} active, ${recalls.failed} failed`);
+  for (const each of status.pauses ?? []) lines.push(`PAUSED       ${pauseInWords(each)}`);
   for (const each of drives) lines.push(`drive        ${driveInWords(each)}`);
   lines.push(`volumes      ${volumesInWords(volumes)}`);
   return lines;

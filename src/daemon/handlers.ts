@@ -1,6 +1,5 @@
 /** What the control socket's methods do. Each checks its parameters itself: any user may have sent them. */
 import { exitCodes, HsmError, usageError } from '../errors.ts';
-import { denialErrnos } from '../recall/keeper-client.ts';
 import { runArchiveJob, runReleaseJob, runVerifyJob } from './archive-jobs.ts';
 import type { Daemon } from './daemon.ts';
 import { unmountFilesystem } from './filesystems.ts';
@@ -11,6 +10,7 @@ import { parseReclaim, runReclaimJob } from './reclaim-job.ts';
 import { lostFilesystems, lostLine, parseRestore, runRestoreJob } from './restore-job.ts';
 import type { Call, Handlers } from './server.ts';
 import { statusOf } from './status.ts';
+import { steeringHandlers } from './steering.ts';
 import { addTapes, elements, formatTape, locatedVolumes } from './tapes.ts';
 import { eventLine, watchSources } from './watch-sources.ts';
 import { Watches } from './watch.ts';
@@ -65,14 +65,14 @@ export function handlersOf(daemon: Daemon): Handlers {
     },
     queue: async (_params, call) => sendAll(call, recaller.rows(call.operator ? null : call.peer.uid)),
     jobs: async (params, call) => sendAll(call, await jobs.lines(integer(params, 'limit', 100))),
-    cancel: async (params, call) => ({ cancelled: cancel(daemon, params, call) ? 1 : 0 }),
+    ...steeringHandlers(daemon),
     tapes: async (_params, call) => sendAll(call, await locatedVolumes(daemon)),
     tape: (params, call) => sendTape(daemon, text(params, 'barcode'), call),
     tapeAdd: async (params, call) => sendAll(call, await addTapes(daemon, params)),
     tapeFormat: async (params, call) => {
       const barcode = text(params, 'barcode');
       await formatTape(daemon, barcode, flag(params, 'force'));
-      await catalog.logEvent('tape-format', call.peer.uid, { barcode, force: flag(params, 'force') });
+      await catalog.logEvent('tape-format', call.peer.uid, { barcode, force: flag(params, 'force'), pid: call.peer.pid });
       return {};
     },
     tapeReclaim: async (params, call) => {
@@ -81,15 +81,6 @@ export function handlersOf(daemon: Daemon): Handlers {
     },
     inventory: async (params, call) => sendAll(call, await elements(daemon, flag(params, 'rescan'))),
     drives: async (_params, call) => sendAll(call, drives.states),
-    setDrive: async (params, call) => {
-      const admin = text(params, 'admin');
-      if (admin !== 'up' && admin !== 'down') throw usageError(`a drive is set up or down, not '${admin}'`);
-      const name = text(params, 'name');
-      const reason = optionalText(params, 'reason');
-      await drives.setDrive(name, admin, reason);
-      await catalog.logEvent('drive', call.peer.uid, { name, admin, reason });
-      return {};
-    },
     unmount: async (params, call) => {
       if (call.peer.uid !== 0) throw new HsmError('EPERM', 'only root may unmount filesystems');
       const path = text(params, 'path');
@@ -97,7 +88,7 @@ export function handlersOf(daemon: Daemon): Handlers {
       if (filesystem === undefined) throw new HsmError('NOT_MANAGED', `${path} is none of the filesystems of ${config.file} (${roots.join(', ')}): use umount`, { path });
       await recaller.settle();
       const result = await unmountFilesystem(daemon, filesystem);
-      await catalog.logEvent('unmount', call.peer.uid, result);
+      await catalog.logEvent('unmount', call.peer.uid, { ...result, pid: call.peer.pid });
       return result;
     },
     events: async (params, call) => sendAll(call, (await catalog.events(integer(params, 'limit', 100))).map(eventLine)),
@@ -120,19 +111,6 @@ function inosOf(params: Params): number[] {
   const inos = params['inos'];
   if (!Array.isArray(inos) || !inos.every((ino): ino is number => typeof ino === 'number' && Number.isSafeInteger(ino))) throw usageError('inos must be a list of inode numbers');
   return inos;
-}
-
-function cancel({ jobs, recaller }: Daemon, params: Params, call: Call): boolean {
-  const id = text(params, 'id');
-  const errno = optionalText(params, 'errno') ?? 'EAGAIN';
-  const denial = denialErrnos.find((each) => each === errno);
-  if (denial === undefined) throw usageError(`a waiting reader can get ${denialErrnos.join(', ')}, not '${errno}'`);
-  const [, kind, number] = /^([rj])(\d+)$/.exec(id) ?? [];
-  if (kind === undefined) throw usageError(`'${id}' is neither a request (r12, from hsm queue) nor a job (j3, from hsm jobs)`);
-  if (kind === 'j' && !call.operator) throw new HsmError('EPERM', 'only root and members of the group hsm may cancel jobs');
-  const done = kind === 'j' ? jobs.cancel(Number(number)) : recaller.cancel(Number(number), denial, call.operator ? null : call.peer.uid);
-  if (!done) throw new HsmError('ENOENT', `${id} is not ${kind === 'j' ? 'running' : 'in the queue'}: see hsm ${kind === 'j' ? 'jobs' : 'queue'}`);
-  return true;
 }
 
 async function sendTape(daemon: Daemon, barcode: string, call: Call): Promise<{ objects: number }> {

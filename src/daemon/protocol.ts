@@ -101,6 +101,15 @@ export interface ObjectLine {
   readonly pathBase64?: string;
 }
 
+/** What is paused: a row of `pauses`, and an element of `Status.pauses`. */
+export interface PauseLine {
+  readonly kind: 'all' | 'volume' | 'drive' | 'user';
+  /** Barcode, drive or uid; null with `all`. */
+  readonly name: string | null;
+  readonly reason: string | null;
+  readonly since: WireTime;
+}
+
 /** A row of `drives`. */
 export interface DriveLine {
   readonly name: string;
@@ -191,6 +200,7 @@ export interface Status {
   }[];
   /** `files` and `bytes`: brought back since the daemon started. */
   readonly recalls: { readonly queued: number; readonly active: number; readonly failed: number; readonly files?: number; readonly bytes?: number };
+  readonly pauses?: readonly PauseLine[];
   readonly drives: readonly DriveLine[];
   readonly volumes: readonly VolumeLine[];
 }
@@ -285,6 +295,11 @@ export const access = {
   queue: 'everyone', // -> QueueLine rows
   jobs: 'operators', // {limit} -> JobLine rows
   cancel: 'everyone', // {id: 'r12' | 'j3', errno?} -> {cancelled: n}; {request: id of this connection} is answered by the server itself
+  setPriority: 'operators', // {ids: ['r12', ...], priority: 0 to 1000} -> {changed: n}
+  pause: 'operators', // {kind: 'all' | 'volume' | 'drive' | 'user', name?, reason?}
+  resume: 'operators', // {kind, name?}
+  pauses: 'everyone', // -> PauseLine rows
+  retry: 'operators', // {ids: ['r12', ...]} of requests that failed -> {retried: n}
   tapes: 'operators', // -> VolumeLine rows
   tape: 'operators', // {barcode} -> rows: a VolumeLine, then its ObjectLines
   tapeAdd: 'operators', // {barcodes, count, pool, capacity} -> VolumeLine rows of what was added

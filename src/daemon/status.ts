@@ -3,6 +3,8 @@ import type { FileState } from '../catalog/model.ts';
 import { version } from '../version.ts';
 import type { Daemon } from './daemon.ts';
 import { warningOf } from './filesystems.ts';
+import { pauseLine } from './pauses.ts';
+import type { PauseLine } from './protocol.ts';
 
 export interface Status {
   readonly daemon: { readonly pid: number; readonly startedAt: string; readonly version: string };
@@ -18,6 +20,7 @@ export interface Status {
     readonly warning: string | null;
   } & Partial<Record<FileState, number>>)[];
   readonly recalls: { readonly queued: number; readonly active: number; readonly failed: number; readonly files: number; readonly bytes: number };
+  readonly pauses: readonly PauseLine[];
   readonly drives: readonly object[];
   readonly volumes: readonly object[];
 }
@@ -35,6 +38,7 @@ export async function statusOf({ catalog, drives, filesystems, guard, overflows,
       }),
     ),
     recalls: recaller.counts(),
+    pauses: recaller.pauses.map(pauseLine),
     drives: drives.states,
     volumes: await catalog.volumeUsage(),
   };

@@ -6,6 +6,7 @@ import { openDaemon, type Daemon, type KeeperFds } from './daemon.ts';
 import { handlersOf } from './handlers.ts';
 import { inherited, leaveToHeir } from './heir.ts';
 import { sayStopped } from '../recall/keeper-client.ts';
+import { restorePauses } from './pauses.ts';
 import { repairInterrupted } from './repair.ts';
 import { startControlServer, type ControlServer } from './server.ts';
 import { keeperArguments } from './start.ts';
@@ -23,6 +24,7 @@ export async function runWorker(config: Config, fds: KeeperFds): Promise<void> {
   const daemon = await openDaemon(config, fds, log, () => {
     if (!stopping) leaveToHeir(keeperArguments(config, { ...inherited, generation: fds.generation, managed: fds.managed }), fds);
   });
+  restorePauses(daemon);
   await daemon.jobs.closeLeftovers();
   const server = await startControlServer({
     path: config.socket,

@@ -170,8 +170,8 @@ export class Recaller {
   }
 
   /** What it covers waits until resume(); what is being read goes on to the end of its container, and nobody is sent away. */
-  pause(pause: Pause, reason: string | null): void {
-    this.#service.scheduler.pauses.set(pause, reason, Date.now());
+  pause(pause: Pause, reason: string | null, since = Date.now()): void {
+    this.#service.scheduler.pauses.set(pause, reason, since);
     if (pause.kind === 'user') {
       for (const request of this.#byKey.values()) if (request.owner === `u${pause.uid}` && request.object !== null && !this.#service.isActive(request)) this.#requeue(request);
     }

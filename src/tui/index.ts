@@ -1,5 +1,6 @@
 /** `hsm tui`: shows what the daemon tells, and tells it what operators want. Talks to nothing but the control socket. */
 import { describe } from '../cli/report.ts';
+import { userNames } from '../cli/users.ts';
 import { Feed } from './feed.ts';
 import type { Moment } from './listing.ts';
 import { LiveMirror } from './mirror.ts';
@@ -9,7 +10,6 @@ import { openTerminal, type Terminal } from './screen.ts';
 import { writeSnapshot } from './snapshot.ts';
 import type { Theme } from './theme.ts';
 import { type Input, update } from './update.ts';
-import { userNames } from './users.ts';
 import { render } from './views/frame.ts';
 
 export interface TuiOptions {

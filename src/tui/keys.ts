@@ -23,7 +23,7 @@ export function keyName(character: string | undefined, press: Press): string | n
   return character !== undefined && /^[^\p{Cc}]$/u.test(character) ? character : null;
 }
 
-export type Action = 'cancel' | 'drive' | 'filter' | 'sort' | 'invert' | 'group' | 'open' | 'snapshot' | 'help' | 'quit' | 'redraw' | 'suspend' | 'back';
+export type Action = 'cancel' | 'priority' | 'pause' | 'hold' | 'retry' | 'drive' | 'filter' | 'sort' | 'invert' | 'group' | 'open' | 'snapshot' | 'help' | 'quit' | 'redraw' | 'suspend' | 'back';
 
 interface KeyHelp {
   readonly keys: string;
@@ -43,6 +43,10 @@ const lists: readonly ScreenId[] = ['tapes', 'requests', 'blocked', 'drives', 'v
 export const allKeys: readonly KeyHelp[] = [
   { keys: '?', action: 'help', about: 'this help', hint: 'help', operators: false },
   { keys: 'c', action: 'cancel', about: 'cancel: the readers get an errno of your choice; of a job, stop it', hint: 'cancel', operators: false, on: ['requests', 'blocked', 'tapes', 'jobs'], row: true },
+  { keys: 'p', action: 'priority', about: 'priority of the request or group', hint: 'priority', operators: true, on: ['requests', 'blocked', 'tapes'], row: true },
+  { keys: 'h', action: 'hold', about: 'hold the tape of the row: recalls from it wait; or let it go on', hint: 'hold', operators: true, on: ['requests', 'blocked', 'tapes', 'volumes'], row: true },
+  { keys: 'r', action: 'retry', about: 'recall again what failed', hint: 'retry', operators: true, on: ['failed'], row: true },
+  { keys: 'P', action: 'pause', about: 'pause all recalls, those of a tape, drive or user; or let them go on', hint: 'pause', operators: true },
   { keys: 'D', action: 'drive', about: 'take a drive down, with a reason, or up again', hint: 'drive down/up', operators: true, on: ['drives'], row: true },
   { keys: '/', action: 'filter', about: 'show only rows with these words; Esc ends it', hint: 'filter', operators: false, on: lists },
   { keys: 's', action: 'sort', about: 'sort by the next column', hint: 'sort', operators: false, on: lists },

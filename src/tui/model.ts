@@ -32,7 +32,7 @@ export type Effect =
   | { readonly kind: 'quit' };
 
 export interface Call {
-  readonly method: 'cancel' | 'setDrive';
+  readonly method: 'cancel' | 'setDrive' | 'setPriority' | 'pause' | 'resume' | 'retry';
   readonly params: Readonly<Record<string, unknown>>;
 }
 

@@ -210,3 +210,45 @@ test('a choice is taken with the mouse', (t) => {
   person.click((lines[y] ?? '').indexOf('ENOSPC'), y);
   t.regex(person.text, /with ENOSPC\?/);
 });
+
+test('a priority is a number, for a request or a whole tape', (t) => {
+  const person = new Person().press('u', 'p', 'C-u').type('2000').press('enter');
+  t.regex(person.text, /'2000' is no priority/);
+  person.press('p', 'C-u').type('200').press('enter');
+  t.deepEqual(person.calls, [['setPriority', { ids: [person.row], priority: 200 }]]);
+  const tape = new Person().press('m', 'p').type('7').press('enter');
+  t.true(((tape.calls[0] as [string, { ids: string[] }])[1].ids.length ?? 0) > 1);
+});
+
+test('the tape of a request is held with a reason, and let go after a yes', (t) => {
+  const person = new Person().press('u', 'h').type('squeaks').press('enter');
+  const volume = (selected(person.ui, person.mirror, moment)?.rows[0] as { readonly volume: string }).volume;
+  t.deepEqual(person.calls, [['pause', { kind: 'volume', name: volume, reason: 'squeaks' }]]);
+  const mirror = mirrorOf();
+  mirror.status = { ...mirror.status!, pauses: [{ kind: 'volume', name: volume, reason: 'squeaks', since: '2026-03-01T12:00:00.000Z' }] };
+  const later = new Person(mirror).press('u', 'h');
+  t.regex(later.text, /Let recalls from .* go on\?/);
+  t.regex(later.text, /squeaks/);
+  t.deepEqual(later.press('y').calls, [['resume', { kind: 'volume', name: volume }]]);
+  t.regex(new Person(mirror).text, /PAUSED +V0000.L9 is held/);
+});
+
+test('everything, a tape, a drive or a user is paused', (t) => {
+  t.deepEqual(new Person().press('P', 'a', 'enter').calls, [['pause', { kind: 'all', reason: null }]]);
+  t.deepEqual(new Person().press('d', 'P', '1', 'enter').calls, [['pause', { kind: 'drive', name: 'drive0', reason: null }]]);
+  const person = new Person().press('b');
+  const { waiter } = selected(person.ui, person.mirror, moment)?.rows[0] as { readonly waiter: { readonly uid: number } };
+  t.deepEqual(person.press('P', '2', 'enter').calls, [['pause', { kind: 'user', name: String(waiter.uid), reason: null }]]);
+});
+
+test('what is paused can be let go from anywhere', (t) => {
+  const mirror = mirrorOf();
+  mirror.status = { ...mirror.status!, pauses: [{ kind: 'user', name: '1007', reason: null, since: '2026-03-01T12:00:00.000Z' }] };
+  t.deepEqual(new Person(mirror).press('P', '1', 'y').calls, [['resume', { kind: 'user', name: '1007' }]]);
+});
+
+test('a failed recall is tried again', (t) => t.deepEqual(new Person().press('f', 'r').calls, [['retry', { ids: ['r0'] }]]));
+
+test('who may not operate cannot steer', (t) => {
+  for (const keys of [['u', 'p'], ['u', 'h'], ['P'], ['f', 'r']]) t.is(new Person(mirrorOf({ operator: false })).press(...keys).ui.dialog, null);
+});

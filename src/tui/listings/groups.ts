@@ -32,8 +32,10 @@ export function groupNames(request: Request, by: Group['by']): readonly string[]
   return [...new Set(request.waiters.map(({ uid, exe }) => (by === 'user' ? String(uid) : programOf(exe))))];
 }
 
+type Media = Pick<Mirror, 'requests' | 'drives' | 'volumes'>;
+
 /** Those with the oldest request first. */
-export function groupsOf(mirror: Mirror, by: Group['by']): Group[] {
+export function groupsOf(mirror: Media, by: Group['by']): Group[] {
   const members = new Map<string, Request[]>();
   for (const request of mirror.requests.values()) {
     if (isFailed(request)) continue;
@@ -46,7 +48,7 @@ export function groupsOf(mirror: Mirror, by: Group['by']): Group[] {
   return [...members].map(([name, requests]) => groupOf(mirror, by, name, requests)).sort((a, b) => a.oldest - b.oldest);
 }
 
-function groupOf(mirror: Mirror, by: Group['by'], name: string, requests: readonly Request[]): Group {
+function groupOf(mirror: Media, by: Group['by'], name: string, requests: readonly Request[]): Group {
   let [processes, bytes, done, active, oldest] = [0, 0, 0, 0, Infinity];
   let readyAt: number | null = 0;
   for (const request of requests) {

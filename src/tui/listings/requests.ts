@@ -79,7 +79,7 @@ export interface Blocked {
   readonly waiter: Waiter;
 }
 
-export function blockedProcesses(mirror: Mirror): Blocked[] {
+export function blockedProcesses(mirror: Pick<Mirror, 'requests'>): Blocked[] {
   const all: Blocked[] = [];
   for (const request of mirror.requests.values()) if (!isFailed(request)) for (const waiter of request.waiters) all.push({ request, waiter });
   return all.sort((a, b) => a.request.askedAt - b.request.askedAt || a.waiter.pid - b.waiter.pid);

@@ -1,4 +1,5 @@
 /** The overview: daemon, filesystems, recalls, drives, and what waits longest. */
+import { pauseInWords } from '../../cli/columns.ts';
 import { formatDuration, formatSize } from '../../units.ts';
 import { clock, type Moment, shown, shownPath } from '../listing.ts';
 import { groupsOf } from '../listings/groups.ts';
@@ -45,6 +46,7 @@ function daemonLines({ status }: Mirror, { now }: Moment): Line[] {
   const { daemon, keeper, filesystems } = status;
   const lines: Line[] = [];
   if (keeper.overflow) lines.push([label('INCIDENT'), ['bad', `the kernel lost events ${keeper.overflow.count} times, last ${shown(keeper.overflow.at)}: programs may have read zeros`]]);
+  for (const each of status.pauses ?? []) lines.push([label('PAUSED'), ['warn', shown(pauseInWords(each))]]);
   const up = formatDuration((now - Date.parse(daemon.startedAt)) / 1000);
   lines.push([label('daemon'), ['plain', `hsm ${shown(daemon.version)}, pid ${daemon.pid}, up ${up}`], keeper.pid === null ? ['bad', ', keeper not running'] : ['plain', `, keeper ${keeper.pid}`]]);
   for (const { path, type, guard, stubs, archived, warning } of filesystems) {

@@ -1,0 +1,28 @@
+/** `hsm retry`: recalls again what failed. */
+import type { Command } from 'commander';
+import { withClient } from '../daemon/client.ts';
+import type { QueueLine } from '../daemon/protocol.ts';
+import { usageError } from '../errors.ts';
+import { action, type Context, examples } from './command.ts';
+import { steer } from './steer.ts';
+
+export function define(command: Command): void {
+  command
+    .argument('[id...]', "requests such as r12 ('hsm failed')")
+    .option('--all', 'everything that hsm failed shows')
+    .addHelpText('after', examples('hsm retry r12', 'hsm retry --all'))
+    .action(
+      action(async (context, named: string[], options: { readonly all?: true }) => {
+        if ((named.length > 0) === (options.all === true)) throw usageError('name requests, or say --all');
+        const ids = options.all === true ? await allFailed(context) : named;
+        return steer(context, 'retry', { ids }, ids.length === 1 ? `${ids[0]} is recalled again` : `${ids.length} requests are recalled again`);
+      }),
+    );
+}
+
+async function allFailed(context: Context): Promise<string[]> {
+  const rows = (await withClient(context.config().socket, (client) => client.rows('queue'))) as QueueLine[];
+  const ids = rows.filter(({ state }) => state === 'failed').map(({ id }) => id);
+  if (ids.length === 0) throw usageError('no recall failed lately');
+  return ids;
+}
