@@ -3,9 +3,9 @@ import type { ContainerRow, CopyToKeep, VolumeRow } from '../catalog/model.ts';
 import type { Progress, ReclaimLine, ReclaimSummary } from '../daemon/protocol.ts';
 import { exitCodes, HsmError, refusal } from '../errors.ts';
 import { firstContainerAddress } from '../media/containers.ts';
-import { trustedCopies } from './known-files.ts';
 import type { ArchiverContext } from './context.ts';
-import { ObjectCopier, type MembersToCopy, type NotCopied } from './copy/object-copier.ts';
+import { ObjectCopier, type MembersToCopy } from './copy/object-copier.ts';
+import { copyFromOthers } from './copy/other-copies.ts';
 import { heldByStubs, rewriteRecords, type StubFilesystem } from './stub-records.ts';
 
 export interface ReclaimRequest {
@@ -213,39 +213,13 @@ class ReclaimRun {
   /** What cannot be read on the volume itself is had from another copy. */
   async #empty(copier: ObjectCopier, plan: Plan): Promise<void> {
     const failed = await copier.copy(plan.row.barcode, plan.pool, plan.keep);
-    const left = failed.length === 0 ? [] : await this.#fromOtherCopies(copier, plan, failed);
+    const left = failed.length === 0 ? [] : await copyFromOthers(this.#context, copier, plan.pool, plan.row.barcode, failed);
     for (const { member, container, reason } of left) {
       plan.failed += 1;
       this.#failed += 1;
       this.#observer.failed({ volume: container.volume, container: container.number, offset: member.offset, object: member.object, reason });
     }
     if (plan.failed > 0) this.#tell(plan, 'failed', `${plan.failed} of its objects could not be copied`);
-  }
-
-  async #fromOtherCopies(copier: ObjectCopier, { row, pool }: Plan, failed: readonly NotCopied[]): Promise<NotCopied[]> {
-    const { catalog } = this.#context;
-    let left = [...failed];
-    const tried = new Set([row.barcode]);
-    for (;;) {
-      const objects = await catalog.objects(left.map(({ member }) => member.object));
-      const next = objects.map((object) => trustedCopies(object).find(({ volume, volumeState }) => !tried.has(volume) && volumeState !== 'exported'));
-      const volume = next.find((copy) => copy !== undefined)?.volume;
-      if (volume === undefined || this.#context.stopRequested()) return left;
-      tried.add(volume);
-      const containers = new Map((await catalog.containers(volume)).map((container) => [container.number, container]));
-      const wanted = new Map<number, { container: ContainerRow; members: CopyToKeep[] }>();
-      for (const [i, copy] of next.entries()) {
-        const container = copy?.volume === volume ? containers.get(copy.container) : undefined;
-        if (copy === undefined || container === undefined) continue;
-        const group = wanted.get(container.id) ?? { container, members: [] };
-        group.members.push({ ...left[i]!.member, offset: copy.offset, length: copy.length });
-        wanted.set(container.id, group);
-      }
-      const groups = [...wanted.values()].sort((a, b) => a.container.startBlock - b.container.startBlock);
-      for (const { members } of groups) members.sort((a, b) => a.offset - b.offset);
-      const again = new Set((await copier.copy(volume, pool, groups)).map(({ member }) => member.object.toString('hex')));
-      left = left.filter((each, i) => next[i]?.volume !== volume || again.has(each.member.object.toString('hex')));
-    }
   }
 
   /** All that is needed has another copy by now: stubs are told, then the old copies go, then the volumes are free. */

@@ -1,20 +1,28 @@
 /** One run of `hsm verify`: what is on tape is read back, in tape order, and compared with the catalogue's hashes. */
-import type { CopyRow, ObjectRow } from '../catalog/model.ts';
+import type { ContainerRow, CopyRow, ObjectRow } from '../catalog/model.ts';
 import type { Progress } from '../daemon/protocol.ts';
 import { HsmError } from '../errors.ts';
 import type { MemberColumns } from '../media/containers.ts';
+import { withRate } from '../media/decorators/with-rate.ts';
 import type { WalkBatch } from '../native/index.ts';
 import { membersOf, type CatalogMembers } from './catalog-members.ts';
 import { withNative, type ArchiverContext, type NativeContext } from './context.ts';
 import { pathOf } from './file-list.ts';
 import type { Judge } from './policy.ts';
+import { repairCopies, type DamagedCopy } from './repair.ts';
 import { scan } from './scan.ts';
 import { Tally } from './tally.ts';
+import { chooseContainers, type VerifyChoice } from './verify-choice.ts';
 import { verifyContainers, type ContainerToVerify, type Damage, type VerifyResult } from './verify-containers.ts';
 
 export interface VerifyRequest {
-  /** A barcode: everything that is on the volume. */
-  readonly tape?: string;
+  /** Barcodes: everything that is on these volumes, or what `choice` takes of it. */
+  readonly tapes?: readonly string[];
+  readonly choice?: VerifyChoice;
+  /** Bytes a second that are read at most; null: as fast as it goes. */
+  readonly rate?: number | null;
+  /** Replace damaged copies of volumes that are named. Old versions that ended at or before this time, ms since the epoch, need none. */
+  readonly repair?: { readonly endedBefore: number };
   /** Relative to the filesystem's root: every copy of the files below. */
   readonly paths?: readonly Buffer[];
 }
@@ -35,21 +43,41 @@ export interface DamagedObject {
 export interface VerifyObserver {
   progress(progress: Progress): void;
   damaged(object: DamagedObject): void;
+  /** One that was told of as damaged has a good copy on another volume now. */
+  repaired(object: DamagedObject): void;
 }
 
 export interface VerifySummary {
   /** Copies that were read. */
   readonly checked: number;
   readonly damaged: number;
+  /** Of the damaged. */
+  readonly repaired: number;
   readonly interrupted?: boolean;
 }
 
 /** Volumes with damage become suspect. Fails with `NO_VOLUME` for a tape that is not in the catalogue, `NO_DRIVE` and errors of the catalogue. */
 export async function runVerify(given: ArchiverContext, request: VerifyRequest, observer: VerifyObserver): Promise<VerifySummary> {
-  const run = new VerifyRun(withNative(given), observer);
-  if (request.tape !== undefined) await run.tape(request.tape);
+  const run = new VerifyRun(withNative(atRate(given, request.rate ?? null)), observer);
+  if (request.tapes !== undefined) await run.tapes(request.tapes, request.choice ?? everything, request.repair ?? null);
   if (request.paths !== undefined && request.paths.length > 0) await run.paths(request.paths);
   return run.summary;
+}
+
+const everything: VerifyChoice = { notSince: null, sample: null };
+
+function atRate(context: ArchiverContext, rate: number | null): ArchiverContext {
+  if (rate === null) return context;
+  const { drives } = context;
+  return {
+    ...context,
+    drives: {
+      up: drives.up,
+      withVolume: (barcode, purpose, priority, use, options) =>
+        drives.withVolume(barcode, purpose, priority, (medium, drive) => use(purpose === 'read' ? withRate(medium, rate) : medium, drive), options),
+      withVolumes: (...words) => drives.withVolumes(...words),
+    },
+  };
 }
 
 /** Copies that are collected before they are read: more would cost memory, fewer tape movement. */
@@ -61,6 +89,9 @@ class VerifyRun {
   #checked = 0;
   #bytes = 0;
   #damaged = 0;
+  #repaired = 0;
+  /** Of the volume at hand. */
+  #toRepair: DamagedObject[] = [];
 
   constructor(context: NativeContext, observer: VerifyObserver) {
     this.#context = context;
@@ -68,15 +99,35 @@ class VerifyRun {
   }
 
   get summary(): VerifySummary {
-    return { checked: this.#checked, damaged: this.#damaged, ...(this.#context.stopRequested() ? { interrupted: true } : {}) };
+    return { checked: this.#checked, damaged: this.#damaged, repaired: this.#repaired, ...(this.#context.stopRequested() ? { interrupted: true } : {}) };
   }
 
-  async tape(barcode: string): Promise<void> {
+  /** One volume after the other, each in tape order. */
+  async tapes(barcodes: readonly string[], choice: VerifyChoice, repair: VerifyRequest['repair'] | null): Promise<void> {
     const { catalog } = this.#context;
-    if ((await catalog.volume(barcode)) === undefined) throw new HsmError('NO_VOLUME', `no volume is named ${barcode}: see hsm tape ls`);
-    const containers = (await catalog.containers(barcode)).filter(({ state }) => state === 'closed' || state === 'truncated');
-    const wanted = containers.map((container) => ({ container, members: () => membersOf(catalog, barcode, container.number) }));
-    await this.#verify(wanted);
+    const all: ContainerRow[] = [];
+    for (const barcode of barcodes) {
+      if ((await catalog.volume(barcode)) === undefined) throw new HsmError('NO_VOLUME', `no volume is named ${barcode}: see hsm tape ls`);
+      all.push(...(await catalog.containers(barcode)));
+    }
+    for (const [barcode, containers] of Map.groupBy(chooseContainers(all, choice), ({ volume }) => volume)) {
+      if (this.#context.stopRequested()) return;
+      this.#toRepair = [];
+      await this.#verify(containers.map((container) => ({ container, members: () => membersOf(catalog, barcode, container.number) })));
+      if (repair != null) await this.#repair(barcode, new Map(containers.map((container) => [container.number, container])), repair.endedBefore);
+    }
+  }
+
+  async #repair(barcode: string, containers: ReadonlyMap<number, ContainerRow>, endedBefore: number): Promise<void> {
+    const damaged = new Map<DamagedCopy, DamagedObject>();
+    for (const told of this.#toRepair) {
+      const container = containers.get(told.container);
+      if (container !== undefined && told.offset !== null) damaged.set({ container, offset: told.offset }, told);
+    }
+    for (const copy of await repairCopies(this.#context, barcode, [...damaged.keys()], endedBefore)) {
+      this.#repaired += 1;
+      this.#observer.repaired(damaged.get(copy)!);
+    }
   }
 
   async paths(paths: readonly Buffer[]): Promise<void> {
@@ -125,7 +176,7 @@ class VerifyRun {
 
   #report({ container: { volume, number }, row, reason }: Damage, members: MemberColumns & Partial<Pick<CatalogMembers, 'paths' | 'filesystems'>>): void {
     this.#damaged += 1;
-    this.#observer.damaged({
+    const told: DamagedObject = {
       volume,
       container: number,
       offset: row === null ? null : members.offset[row]!,
@@ -133,7 +184,9 @@ class VerifyRun {
       filesystem: row === null ? null : (members.filesystems ?? [])[row] ?? this.#context.filesystem.row.id,
       path: row === null ? null : (members.paths?.[row] ?? null),
       reason,
-    });
+    };
+    this.#toRepair.push(told);
+    this.#observer.damaged(told);
   }
 }
 

@@ -109,7 +109,8 @@ function assemble(db: Database, path: string, options: CatalogOptions): Catalog 
 
     copiesToKeep: (container, after, limit, of) => read(() => reclaim.copies(container, after, limit, of)),
     addCopies: (container, copies) => writer.writeSlices(copies.length, sliceRows, (from, to) => reclaim.add(container, copies.slice(from, to))),
-    dropMovedCopies: async (container) => {
+    dropMovedCopies: async (container, ids) => {
+      if (ids !== undefined) return write(() => reclaim.dropMoved(container, ids.length, ids));
       let dropped = 0;
       for (;;) {
         const some = await write(() => reclaim.dropMoved(container, sliceRows));

@@ -179,6 +179,8 @@ export interface VolumeUsage {
   readonly used: number;
   readonly live: number;
   readonly objects: number;
+  /** When the container that was verified longest ago was; null where one never was, or there is none. */
+  readonly verifiedAt: number | null;
 }
 
 export interface RecallRequestRow {
@@ -292,8 +294,8 @@ export interface Catalog {
   copiesToKeep(container: number, after: number, limit: number, of: { readonly endedBefore: number; readonly leaving: readonly string[] }): Promise<CopyToKeep[]>;
   /** Further copies of known objects in a container that was read back, in slices. `BAD_CONTAINER` for one that was not. */
   addCopies(container: number, copies: readonly NewCopy[]): Promise<void>;
-  /** Drops the container's copies of objects that have a good, verified one on another volume of the pool. Resolves with how many. */
-  dropMovedCopies(container: number): Promise<number>;
+  /** Drops the container's copies (of `objects`, else of all) whose objects have a good, verified one on another volume of the pool. Resolves with how many. */
+  dropMovedCopies(container: number, objects?: readonly Buffer[]): Promise<number>;
   /** Drops the container's copies of those objects that have expired, and the objects that have no other copy. Resolves with how many copies went. */
   dropExpiredCopies(container: number, objects: readonly Buffer[], endedBefore: number): Promise<number>;
   /** An empty volume (else `REFUSED`) becomes scratch and all its containers void; it is written from `firstBlock` on. */

@@ -49,6 +49,7 @@ export class Reclaim {
   readonly #object: Statement<[Buffer], { n: number; needed: 0 | 1 }>;
   readonly #add: Statement<[number, number, number, number]>;
   readonly #moved: Statement<[number, number], Moved>;
+  readonly #movedOne: Statement<[number, Buffer], Moved>;
   readonly #drop: Statement<[number, number]>;
   readonly #expired: Statement<[Buffer, number], number>;
   readonly #copyOf: Statement<[number, number], number>;
@@ -72,6 +73,7 @@ export class Reclaim {
     this.#object = db.prepare(`SELECT o.n, ${isNeeded} AS needed FROM objects o WHERE o.id = ?`);
     this.#add = db.prepare('INSERT INTO copies (object, container, offset, length) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING');
     this.#moved = db.prepare(`SELECT p.object, p.length, ${isNeeded} AS needed ${ofContainer} AND ${isElsewhere("'[]'")} LIMIT ?`);
+    this.#movedOne = db.prepare(`SELECT p.object, p.length, ${isNeeded} AS needed ${ofContainer} AND o.id = ? AND ${isElsewhere("'[]'")}`);
     this.#drop = db.prepare('DELETE FROM copies WHERE object = ? AND container = ?');
     this.#expired = db
       .prepare<[Buffer, number], number>(`SELECT o.n FROM objects o JOIN old_versions u ON u.object = o.n WHERE o.id = ? AND u.ended_at <= ? AND NOT ${isPresent}`)
@@ -114,10 +116,10 @@ export class Reclaim {
     this.#usage.apply(usage);
   }
 
-  /** Drops up to `limit` of the container's copies whose objects have a good copy elsewhere in the pool. Returns how many. */
-  dropMoved(container: number, limit: number): number {
+  /** Drops up to `limit` of the container's copies, or those of `objects`, where these have a good copy elsewhere in the pool. Returns how many. */
+  dropMoved(container: number, limit: number, objects?: readonly Buffer[]): number {
     const usage: UsageChanges = new Map();
-    const moved = this.#moved.all(container, limit);
+    const moved = objects === undefined ? this.#moved.all(container, limit) : objects.flatMap((id) => this.#movedOne.all(container, id));
     for (const { object, length, needed } of moved) {
       this.#drop.run(object, container);
       note(usage, container, needed === 1 ? -length : 0, -1);

@@ -28,7 +28,12 @@ export class Volumes {
     this.#addPool = db.prepare('INSERT INTO pools (name) VALUES (?) ON CONFLICT DO NOTHING');
     this.#add = db.prepare(`INSERT INTO volumes (barcode, pool, state, capacity) VALUES (?, ?, 'scratch', ?) ON CONFLICT DO NOTHING`);
     this.#all = db.prepare(`SELECT ${columns} FROM volumes ORDER BY barcode`);
-    this.#usage = db.prepare('SELECT barcode, pool, state, reason, capacity, used, live, objects FROM volumes ORDER BY barcode');
+    this.#usage = db.prepare(
+      `SELECT v.barcode, v.pool, v.state, v.reason, v.capacity, v.used, v.live, v.objects,
+         (SELECT iif(count(c.verified_at) < count(*), NULL, min(c.verified_at)) FROM containers c
+          WHERE c.volume = v.id AND c.objects > 0 AND c.state IN ('closed', 'truncated')) AS verifiedAt
+       FROM volumes v ORDER BY v.barcode`,
+    );
     this.#byBarcode = db.prepare(`SELECT ${columns} FROM volumes WHERE barcode = ?`);
     this.#update = db.prepare('UPDATE volumes SET state = ?, reason = ?, pool = ?, used = ?, end_block = ?, serial = ? WHERE id = ?');
     this.#written = db.prepare('UPDATE volumes SET used = ?, end_block = ?, last_written_at = coalesce(?, last_written_at) WHERE id = ?');

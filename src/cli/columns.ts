@@ -13,6 +13,7 @@ export const volumeColumns: readonly Column<VolumeLine>[] = [
   { title: 'USED', value: (row) => formatSize(row.used), right: true },
   { title: 'LIVE', value: (row) => formatSize(row.live), right: true },
   { title: 'OBJECTS', value: (row) => row.objects, right: true },
+  { title: 'VERIFIED', value: (row) => (row.verifiedAt == null ? null : new Date(row.verifiedAt).toISOString().slice(0, 10)) },
   { title: 'REASON', value: (row) => row.reason },
 ];
 

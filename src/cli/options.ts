@@ -23,6 +23,14 @@ export function count(text: string): number {
   return value;
 }
 
+/** A part of one: `0.3`, `30%`. */
+export function fraction(text: string): number {
+  const [, number, percent] = /^(\d+(?:\.\d+)?)(%?)$/.exec(text) ?? [];
+  const value = number === undefined ? Number.NaN : Number(number) / (percent === '%' ? 100 : 1);
+  if (!(value > 0 && value <= 1)) throw new InvalidArgumentError('It must be more than 0 and at most 1, such as 0.3 or 30%.');
+  return value;
+}
+
 /** Gathers a repeated option. */
 export const repeated = (text: string, before: readonly string[] = []): readonly string[] => [...before, text];
 

@@ -1,10 +1,11 @@
 /** `hsm tape reclaim`: volumes of which little is needed become scratch. */
-import { InvalidArgumentError, type Command } from 'commander';
+import type { Command } from 'commander';
 import type { ReclaimFailureLine, ReclaimLine, ReclaimSummary } from '../daemon/protocol.ts';
 import { type ExitCode, exitCodes } from '../errors.ts';
 import { formatSize } from '../units.ts';
 import { action, type Context, examples } from './command.ts';
 import { followJob } from './job.ts';
+import { fraction } from './options.ts';
 import { oneLine } from './printable.ts';
 
 interface Options {
@@ -22,14 +23,6 @@ export function defineReclaim(command: Command): void {
       `\nWhat files and old versions need is copied to other volumes of the same pool, read back, and then the volume becomes scratch.\nKill it at any time: everything stays where it can be had, and the same command goes on.\n${examples('hsm tape reclaim', 'hsm tape reclaim --below 30%', 'hsm tape reclaim ARC101L8')}`,
     )
     .action(action((context, barcodes: string[], options: Options) => reclaim(context, barcodes, options)));
-}
-
-/** A part of one: `0.3`, `30%`. */
-export function fraction(text: string): number {
-  const [, number, percent] = /^(\d+(?:\.\d+)?)(%?)$/.exec(text) ?? [];
-  const value = number === undefined ? Number.NaN : Number(number) / (percent === '%' ? 100 : 1);
-  if (!(value > 0 && value <= 1)) throw new InvalidArgumentError('It must be more than 0 and at most 1, such as 0.3 or 30%.');
-  return value;
 }
 
 async function reclaim(context: Context, barcodes: readonly string[], { below, dryRun: isDry }: Options): Promise<ExitCode> {

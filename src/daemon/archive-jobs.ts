@@ -81,30 +81,39 @@ export interface Verified {
   /** Copies that were read. */
   readonly checked: number;
   readonly damaged: number;
+  /** Of the damaged. */
+  readonly repaired: number;
   readonly interrupted?: true;
 }
 
-/** By volume, by paths, or (with neither) every volume that holds something. Each damaged object is a row. */
-export async function runVerifyJob(daemon: Daemon, tape: string | null, paths: readonly ManagedPath[], run: JobRun): Promise<Verified> {
-  const total = { checked: 0, damaged: 0 };
+export interface VerifyParams extends Pick<VerifyRequest, 'choice' | 'rate'> {
+  readonly tape: string | null;
+  readonly repair: boolean;
+}
+
+/** By volume, by paths, or (with neither) every volume that holds something and is at hand. Each damaged object is a row. */
+export async function runVerifyJob(daemon: Daemon, { tape, repair, ...how }: VerifyParams, paths: readonly ManagedPath[], run: JobRun): Promise<Verified> {
+  const total = { checked: 0, damaged: 0, repaired: 0 };
   const verify = async (filesystem: DaemonFilesystem, request: VerifyRequest): Promise<void> => {
     if (run.signal.aborted) return;
-    const { checked, damaged } = await runVerify(await contextOf(daemon, filesystem, run), request, {
+    const { checked, damaged, repaired } = await runVerify(await contextOf(daemon, filesystem, run), { ...how, ...request }, {
       progress: (now) => run.progress({ ...now, files: total.checked + now.files }),
       damaged: (object) => void run.row(damagedLine(daemon.filesystems, object)),
+      repaired: (object) => void run.row({ ...damagedLine(daemon.filesystems, object), repaired: true }),
     });
     total.checked += checked;
     total.damaged += damaged;
+    total.repaired += repaired;
   };
   const [any] = daemon.filesystems;
-  if (tape !== null && any !== undefined) await verify(any, { tape });
   for (const [index, filesystem] of daemon.filesystems.entries()) {
     const below = paths.filter((path) => path.filesystem === index).map(({ rel }) => rel);
     if (below.length > 0) await verify(filesystem, { paths: below });
   }
-  if (tape === null && paths.length === 0 && any !== undefined) {
-    const written = (await daemon.catalog.volumeUsage()).filter(({ objects }) => objects > 0);
-    for (const { barcode } of written) await verify(any, { tape: barcode });
+  if ((tape !== null || paths.length === 0) && any !== undefined) {
+    const atHand = (await daemon.catalog.volumeUsage()).filter(({ objects, state }) => objects > 0 && state !== 'exported' && state !== 'failed');
+    const tapes = tape === null ? atHand.map(({ barcode }) => barcode) : [tape];
+    await verify(any, { tapes, ...(repair ? { repair: { endedBefore: Date.now() - daemon.config.archive.retentionS * 1000 } } : {}) });
   }
   return run.signal.aborted ? { ...total, interrupted: true } : total;
 }

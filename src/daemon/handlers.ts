@@ -14,7 +14,7 @@ import { steeringHandlers } from './steering.ts';
 import { addTapes, elements, formatTape, locatedVolumes } from './tapes.ts';
 import { eventLine, watchSources } from './watch-sources.ts';
 import { Watches } from './watch.ts';
-import { flag, integer, optionalText, parseArchive, text, wirePaths, type Params } from './params.ts';
+import { flag, integer, parseArchive, parseVerify, text, wirePaths, type Params } from './params.ts';
 
 export function handlersOf(daemon: Daemon): Handlers {
   const { catalog, drives, filesystems, jobs, recaller, config } = daemon;
@@ -43,9 +43,9 @@ export function handlersOf(daemon: Daemon): Handlers {
       return jobs.run('recall', spec(params), call, (run) => runRecallJob({ filesystems, recaller, paths, verbose }, run));
     },
     verify: async (params, call) => {
-      const tape = optionalText(params, 'tape');
+      const wanted = parseVerify(params);
       const paths = params['paths'] === undefined ? [] : resolve(params);
-      return jobs.run('verify', spec(params), call, (run) => runVerifyJob(daemon, tape, paths, run));
+      return jobs.run('verify', spec(params), call, (run) => runVerifyJob(daemon, wanted, paths, run));
     },
     restoreTree: async (params, call) => {
       const wanted = parseRestore(daemon, params);

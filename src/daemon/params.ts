@@ -1,5 +1,6 @@
 /** Parameters of requests: nothing that a client sent is trusted. */
 import { usageError } from '../errors.ts';
+import type { VerifyParams } from './archive-jobs.ts';
 import type { ArchiveParams, WirePath } from './protocol.ts';
 
 export type Params = Readonly<Record<string, unknown>>;
@@ -58,4 +59,24 @@ export function parseArchive(params: Params): Omit<ArchiveParams, 'paths'> {
     dryRun: flag(params, 'dryRun'),
     verbose: flag(params, 'verbose'),
   };
+}
+
+/** Everything of `verify` but its paths. */
+export function parseVerify(params: Params): VerifyParams {
+  const given = params['paths'] !== undefined;
+  const age = params['notVerifiedSince'] ?? null;
+  if (age !== null && !(typeof age === 'number' && age >= 0)) throw usageError('notVerifiedSince must be a number of seconds');
+  const rate = params['rate'] ?? null;
+  if (rate !== null && !(typeof rate === 'number' && rate >= 1)) throw usageError('rate must be a number of bytes a second');
+  const sample = sampleOf(params['sample'] ?? null);
+  const repair = flag(params, 'repair');
+  if (given && (age !== null || sample !== null || repair)) throw usageError('what was not verified since, samples and repairs are of volumes: name no paths');
+  return { tape: optionalText(params, 'tape'), repair, rate, choice: { notSince: age === null ? null : Date.now() - age * 1000, sample } };
+}
+
+function sampleOf(value: unknown): NonNullable<VerifyParams['choice']>['sample'] {
+  if (value === null) return null;
+  if (typeof value === 'object' && 'part' in value && typeof value.part === 'number' && value.part > 0 && value.part <= 1) return { part: value.part };
+  if (typeof value === 'object' && 'count' in value && typeof value.count === 'number' && Number.isSafeInteger(value.count) && value.count > 0) return { count: value.count };
+  throw usageError('sample must be {part} of more than 0 and at most 1, or {count} of 1 or more');
 }

@@ -89,6 +89,8 @@ export interface VolumeLine {
   readonly used: number;
   readonly live: number;
   readonly objects: number;
+  /** ms since the epoch: when the container that was verified longest ago was; null where one never was. */
+  readonly verifiedAt?: number | null;
 }
 
 /** Every row of `tape` but the first, in tape order. `path` is absolute, null for an old version without a file. */
@@ -213,6 +215,8 @@ export interface DamageLine {
   readonly path: string | null;
   readonly pathBase64?: string;
   readonly reason: string;
+  /** In a second row of the object: it has a good copy on another volume now, and the damaged one is dropped. */
+  readonly repaired?: true;
 }
 
 /** A row of `tapeReclaim`: a volume that is done with. */
@@ -308,7 +312,7 @@ export const access = {
   inventory: 'operators', // {rescan} -> ElementLine rows
   drives: 'operators', // -> DriveLine rows
   setDrive: 'operators', // {name, admin, reason}
-  verify: 'operators', // {tape?, paths?} -> DamageLine rows, progress, {checked, damaged}
+  verify: 'operators', // {tape?, paths?, notVerifiedSince?, sample?, rate?, repair?} -> DamageLine rows, progress, {checked, damaged, repaired}
   events: 'operators', // {limit} -> EventLine rows
   watch: 'everyone', // {topics?, intervalMs?} -> WatchRow rows, until it is cancelled
   unmount: 'operators', // and of them root alone. {path: of a managed filesystem} -> {path, free, elsewhere}

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { linkSync, mkdirSync, readFileSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { describeContainer, firstContainerAddress, readLabel } from '../../src/media/containers.ts';
@@ -8,6 +8,7 @@ import { native } from '../../src/native/index.ts';
 import { decodeStubRecord, stubXattr } from '../../src/stub.ts';
 import { checkInvariants, originalsOf } from '../fixtures/archive-invariants.ts';
 import { archiving, type Archiving } from '../fixtures/archiving.ts';
+import { damageObject } from '../fixtures/damage.ts';
 import { kernelTest } from '../fixtures/loopfs.ts';
 import { seededBytes } from '../fixtures/random.ts';
 import { reclaim, volumesOf } from '../fixtures/reclaiming.ts';
@@ -140,14 +141,7 @@ root('what is damaged on the volume comes from the other pool', async (t) => {
   const originals = originalsOf(site.mount, paths);
   t.is((await site.archive()).failed, 0);
   const [volume] = await volumesOf(site, 'first');
-  const file = statSync(join(site.mount, 'some/50')).ino;
-  const [row] = await site.catalog.filesByInode(site.context.filesystem.row.id, [file]);
-  const copy = (await site.catalog.object(row!.object))!.copies.find((each) => each.volume === volume)!;
-  await site.drives.setDrive('drive0', 'down', 'test');
-  await site.drives.setDrive('drive1', 'down', 'test');
-  damage(site, volume!, copy.startBlock, copy.offset + 5000);
-  await site.drives.setDrive('drive0', 'up', null);
-  await site.drives.setDrive('drive1', 'up', null);
+  await damageObject(site, 'some/50', volume!);
   const { volumes, failures } = await reclaim(site, { barcodes: [volume!] });
   t.deepEqual(failures, []);
   t.is(volumes[0]?.result, 'scratch');
@@ -167,17 +161,3 @@ root('a volume that cannot be reclaimed is refused, one that is needed is left a
   await site.drives.setDrive('drive1', 'down', 'test');
   await t.throwsAsync(reclaim(site, { barcodes: [volume!] }), { code: 'NO_DRIVE' });
 });
-
-/** One byte of a container. */
-function damage(site: Archiving, barcode: string, startBlock: number, offset: number): void {
-  const tap = join(site.libraryDir, 'cartridges', `${barcode}.tap`);
-  const bytes = readFileSync(tap);
-  let at = 0;
-  for (let object = 0; object < startBlock + Math.floor(offset / tapeBlockSize); object += 1) {
-    const length = bytes.readUInt32LE(at);
-    at += length === 0 ? 4 : 8 + length + (length % 2);
-  }
-  const place = at + 4 + (offset % tapeBlockSize);
-  bytes.writeUInt8(bytes.readUInt8(place) ^ 0x01, place);
-  writeFileSync(tap, bytes);
-}

@@ -119,7 +119,7 @@ test('tape ls, show and add speak of volumes', async (t) => {
     },
   });
   t.deepEqual(jsonLines((await hsm(['tape', 'ls', '--json', '--config', config])).stdout), [JSON.parse(JSON.stringify(volume))]);
-  t.regex((await hsm(['tape', 'ls', '--config', config])).stdout, /948324L8 +default +writable +slot 3 +1\.0 TiB +1\.0 GiB +512 MiB +1234 +-$/);
+  t.regex((await hsm(['tape', 'ls', '--config', config])).stdout, /948324L8 +default +writable +slot 3 +1\.0 TiB +1\.0 GiB +512 MiB +1234 +- +-$/);
   t.regex((await hsm(['tape', 'show', '948324L8', '--config', config])).stdout, /\n\nCONTAINER +OFFSET +SIZE +OBJECT +PATH\n +1 +2 +3 B +aa +\/data\/x$/);
   await hsm(['tape', 'add', '--count', '3', '--pool', 'two', '--capacity', '1G', '--config', config]);
   await hsm(['tape', 'add', 'A1L8', 'A2L8', '--config', config]);
