@@ -5,10 +5,14 @@ import { parse } from 'smol-toml';
 import { exitCodes, HsmError } from './errors.ts';
 import { parseAge, parseSize } from './units.ts';
 
+/** What is written to volumes: containers one after the other, or files on LTFS. */
+export type VolumeFormat = 'tar' | 'ltfs';
+
 export interface VirtualLibrarySettings {
   readonly kind: 'virtual';
   readonly path: string;
   readonly timing: 'none' | 'lto8' | 'lto9';
+  readonly format: VolumeFormat;
 }
 
 /** A robot and its drives. */
@@ -29,6 +33,7 @@ export interface ScsiLibrarySettings {
   readonly capacity: number | null;
   /** How long a drive may take to thread a tape. */
   readonly loadTimeoutS: number;
+  readonly format: VolumeFormat;
 }
 
 export type LibrarySettings = VirtualLibrarySettings | ScsiLibrarySettings;
@@ -134,8 +139,10 @@ export function loadConfig(file: string): Config {
 }
 
 function librarySettings(library: Reader, path: string): LibrarySettings {
+  const format = library.choice('format', ['tar', 'ltfs'], 'tar');
   if (library.choice('kind', ['virtual', 'scsi'], 'virtual') === 'virtual') {
-    return { kind: 'virtual', path: library.path('path', path), timing: library.choice('timing', ['none', 'lto8', 'lto9'], 'none') };
+    const timing = library.choice('timing', format === 'ltfs' ? ['none'] : ['none', 'lto8', 'lto9'], 'none');
+    return { kind: 'virtual', path: library.path('path', path), timing, format };
   }
   const drives = library.tables('drive').map((drive, i) => {
     const settings = { name: drive.text('name', `drive${i}`), device: drive.path('device'), element: drive.optionalNumber('element') };
@@ -144,6 +151,7 @@ function librarySettings(library: Reader, path: string): LibrarySettings {
   });
   return {
     kind: 'scsi',
+    format,
     path: library.path('path', path),
     changer: library.path('changer'),
     drives,

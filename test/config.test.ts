@@ -19,7 +19,7 @@ test('a config that names only filesystems has every default', (t) => {
     state: '/var/lib/hsm',
     socket: '/run/hsm/hsm.sock',
     filesystems: ['/data'],
-    library: { kind: 'virtual', path: '/var/lib/hsm/library', timing: 'none' },
+    library: { kind: 'virtual', path: '/var/lib/hsm/library', timing: 'none', format: 'tar' },
     archive: { pools: ['default'], containerSize: 256 * 2 ** 20, drives: 0, retentionS: 7_776_000 },
     recall: { batchWindowMs: 20, turnS: 900, share: 64, drives: 0, timeoutS: 0, eventFd: 'auto' },
     dismountAfterS: 600,
@@ -55,7 +55,7 @@ event_fd = "rdwr"
     state: '/s',
     socket: '/run/other.sock',
     filesystems: ['/a', '/b'],
-    library: { kind: 'virtual', path: '/l', timing: 'lto9' },
+    library: { kind: 'virtual', path: '/l', timing: 'lto9', format: 'tar' },
     archive: { pools: ['one', 'two'], containerSize: 2 ** 30, drives: 1, retentionS: 7_776_000 },
     recall: { batchWindowMs: 500, turnS: 120, share: 10, drives: 2, timeoutS: 60, eventFd: 'rdwr' },
     dismountAfterS: 0,
@@ -100,22 +100,23 @@ test('a config that cannot be read says how to get one', (t) => {
 
 test('what init writes loads, whatever the paths are', (t) => {
   const state = '/a "quoted" \\ path/ünï\u007f';
-  const file = write(t, configText({ state, library: '/tab\there', scsi: null, filesystems: [{ path: '/new\nline', type: 'ext4', uuid: '' }], timing: 'lto8' }));
+  const file = write(t, configText({ state, library: '/tab\there', scsi: null, filesystems: [{ path: '/new\nline', type: 'ext4', uuid: '' }], timing: 'lto8', format: 'tar' }));
   t.like(loadConfig(file), { state, library: { path: '/tab\there', timing: 'lto8' }, filesystems: ['/new\nline'], socket: `${state}/hsm.sock` });
 });
 
 test('the values that init writes as comments are the defaults', (t) => {
-  const text = configText({ state: '/var/lib/hsm', library: '/l', scsi: null, filesystems: [{ path: '/d', type: 'ext4', uuid: '' }], timing: 'none' });
+  const text = configText({ state: '/var/lib/hsm', library: '/l', scsi: null, filesystems: [{ path: '/d', type: 'ext4', uuid: '' }], timing: 'none', format: 'tar' });
   const plain = loadConfig(write(t, text));
   const spelled = loadConfig(write(t, text.replace(/^# (socket|container_size|dismount_after_s|turn_s|share|drives) =/gm, '$1 =')));
   t.deepEqual({ ...spelled, file: '' }, { ...plain, file: '' });
 });
 
 test('a robot and its drives: names and elements are optional', (t) => {
-  const text = configText({ state: '/s', library: '/l', scsi: { changer: '/dev/sch0', drives: ['/dev/nst0', '/dev/nst1'] }, filesystems: [{ path: '/d', type: 'ext4', uuid: '' }], timing: 'none' });
+  const text = configText({ state: '/s', library: '/l', scsi: { changer: '/dev/sch0', drives: ['/dev/nst0', '/dev/nst1'] }, filesystems: [{ path: '/d', type: 'ext4', uuid: '' }], timing: 'none', format: 'tar' });
   const config = loadConfig(write(t, text));
   t.deepEqual(config.library, {
     kind: 'scsi',
+    format: 'tar',
     path: '/s/library',
     changer: '/dev/sch0',
     drives: [

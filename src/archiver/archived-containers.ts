@@ -61,6 +61,8 @@ export class ArchivedContainers {
     const wanted: ContainerToVerify[] = [];
     for (const each of waiting) {
       for (const container of each.containers) {
+        // Some media are read back as soon as they are written.
+        if (container.verified) continue;
         owners.set(container.id, each);
         wanted.push({ container, members: async () => each.members });
       }
@@ -80,7 +82,7 @@ export class ArchivedContainers {
     });
     for (const [barcode, error] of result.unread) this.#context.log.warn({ barcode, error: error.message }, 'a volume could not be read back');
     return waiting.filter((each) => {
-      const isGood = each.containers.every(({ id }) => result.verified.has(id));
+      const isGood = each.containers.every(({ id, verified }) => verified || result.verified.has(id));
       if (!isGood && !this.#context.stopRequested()) this.#countUnverified(each.members, damaged);
       return isGood;
     });

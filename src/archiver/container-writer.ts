@@ -1,9 +1,9 @@
 /** Writes one container to a volume of every pool at once, and says which of its files are on all of them for good. */
 import { rm } from 'node:fs/promises';
 import type { ContainerRow, VolumeRow } from '../catalog/model.ts';
-import { errorCode } from '../errors.ts';
+import { errorCode, HsmError } from '../errors.ts';
 import { LoadError, type LeasedVolume } from '../library/drive-pool.ts';
-import { firstContainerAddress } from '../media/containers.ts';
+import { firstContainerAddress, verifyContainer } from '../media/containers.ts';
 import { tapeBlockSize } from '../media/format.ts';
 import type { Medium, WriteResult } from '../media/medium.ts';
 import { packStatus, type PackedMembers, type Packer } from '../native/index.ts';
@@ -103,7 +103,7 @@ export class ContainerWriter {
     const members = new MemberList();
     const source: BlockSource = { ...quiet, drop: () => this.#packer.abort() };
     const ended = await this.#fill([target], members, source);
-    const good = ended === 'whole' && members.count > 0 && (await this.#makeDurable([target]));
+    const good = ended === 'whole' && members.count > 0 && (await this.#makeDurable([target])) && (await this.#readBack([target], members, ended));
     if (good && (await this.#close([target], 'closed')) !== null) return true;
     await this.#giveUp([target]);
     return false;
@@ -126,7 +126,7 @@ export class ContainerWriter {
     const members = new MemberList();
     const ended = await this.#fill(targets, members, source);
     if (ended === 'whole') source.onPacked();
-    const good = ended !== 'failed' && members.count > 0 && (await this.#makeDurable(targets));
+    const good = ended !== 'failed' && members.count > 0 && (await this.#makeDurable(targets)) && (await this.#readBack(targets, members, ended));
     const containers = good ? await this.#close(targets, ended === 'whole' ? 'closed' : 'truncated') : null;
     const full = targets.filter((target) => target.full);
     if (containers === null) {
@@ -205,6 +205,26 @@ export class ContainerWriter {
     return (await this.#onEach(targets, (medium) => medium.writeFilemark({ sync: true }))) === 'done';
   }
 
+  /** Where a synchronous filemark is no proof, what does not come back from the volume as it was packed does not count. */
+  async #readBack(targets: readonly Target[], members: MemberList, ended: Ended): Promise<boolean> {
+    const results = await allOf(targets.filter(({ medium }) => medium.readBack === true).map((target) => this.#comesBack(target, members, ended)));
+    return results.every((good) => good);
+  }
+
+  async #comesBack(target: Target, members: MemberList, ended: Ended): Promise<boolean> {
+    const { medium, container } = target;
+    try {
+      const end = await medium.position();
+      const { damaged, index } = await verifyContainer(medium, container.startBlock, members);
+      await medium.locate(end);
+      if (damaged.length === 0 && (index || ended === 'truncated')) return true;
+      throw new HsmError('EIO', `${damaged.length} of ${members.count} members did not come back as they were written`, { retry: 'other-copy' });
+    } catch (error) {
+      await this.#blame(target, error);
+      return false;
+    }
+  }
+
   /** Waits for all of them, then says what the worst result means. Errors that are not of one volume are thrown. */
   async #onEach(targets: readonly Target[], run: (medium: Medium) => Promise<WriteResult>): Promise<EachResult> {
     const results = await Promise.allSettled(targets.map(({ medium }) => run(medium)));
@@ -232,7 +252,7 @@ export class ContainerWriter {
       case 'EINVAL':
         return this.#volumes.suspect(row.barcode, reason);
       case 'EROFS':
-        return this.#context.catalog.setVolume(row.barcode, { state: 'readonly', reason: 'write protected' });
+        return this.#context.catalog.setVolume(row.barcode, { state: 'readonly', reason });
       case 'NOT_LOADED':
       case 'EBUSY':
         return this.#volumes.avoid(row.barcode, reason);
@@ -257,8 +277,10 @@ export class ContainerWriter {
       const { endBlock, used } = ends[i]!;
       const bytes = blocks * tapeBlockSize;
       await this.#context.catalog.closeContainer(container.id, { state, bytes, endBlock, used });
+      const verified = medium.readBack === true;
+      if (verified) await this.#context.catalog.markVerified([container.id]);
       this.#volumes.left(medium, endBlock);
-      closed.push({ ...container, state, bytes });
+      closed.push({ ...container, state, bytes, verified });
     }
     return closed;
   }

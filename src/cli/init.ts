@@ -16,6 +16,7 @@ export interface InitOptions {
   readonly cartridges: number;
   readonly capacity?: number;
   readonly timing: 'none' | 'lto8' | 'lto9';
+  readonly format: 'tar' | 'ltfs';
 }
 
 export function define(command: Command): void {
@@ -28,6 +29,7 @@ export function define(command: Command): void {
     .option('--cartridges <n>', 'cartridges in it', count, 10)
     .option('--capacity <size>', 'capacity of each (default: 100G; 12TB with lto8, 18TB with lto9)', size)
     .addOption(new Option('--timing <drive>', 'be as slow as a real drive').choices(['none', 'lto8', 'lto9']).default('none'))
+    .addOption(new Option('--format <format>', "what volumes are: containers as tar archives, or LTFS, which needs LTFS's programs").choices(['tar', 'ltfs']).default('tar'))
     .option('--state <dir>', 'folder of the catalogue (default: /var/lib/hsm)')
     .addHelpText(
       'after',

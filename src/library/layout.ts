@@ -29,6 +29,8 @@ const configShape = z.object({
   drives: z.int().min(1).max(64),
   generation: z.enum(['L7', 'L8', 'L9']),
   timing: z.enum(['none', 'lto8', 'lto9']),
+  /** What the cartridges are: .tap files with containers as on tape, or folders of LTFS's file backend. */
+  format: z.enum(['tar', 'ltfs']).default('tar'),
   /** Capacity in bytes of cartridges that are added without one. */
   capacity: z.number().positive(),
 });

@@ -1,5 +1,7 @@
 /** A volume mounted by the programs of LTFS, which run as children in the foreground and are waited for. */
-import { mkdir, readFile, realpath, rm, statfs, writeFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, open, readFile, realpath, rm, statfs, writeFile } from 'node:fs/promises';
 import { execa } from 'execa';
 import { errorCode, exitCodes, HsmError } from '../errors.ts';
 import { ltfsXattrs, volumeError } from '../media/ltfs/layout.ts';
@@ -47,10 +49,24 @@ const anHour = 3_600_000;
  */
 export async function mountLtfs(options: LtfsOptions): Promise<LtfsVolume> {
   await mkdir(options.mountPoint, { recursive: true, mode: 0o700 });
-  const volume = new MountedLtfs({ ...options, mountPoint: await realpath(options.mountPoint) });
-  await volume.takeOver();
+  const settled = { ...options, mountPoint: await realpath(options.mountPoint) };
+  await freeLtfs(settled);
+  const volume = new MountedLtfs(settled);
   await volume.mount();
   return volume;
+}
+
+/**
+ * A daemon that was killed leaves its ltfs behind: it has the drive until its volume is unmounted and it has ended. Resolves when none is
+ * left for the mount point; fails with `EBUSY` when one stays.
+ */
+export async function freeLtfs(options: Pick<LtfsOptions, 'mountPoint' | 'exitTimeoutMs' | 'clock'>): Promise<void> {
+  const clock = options.clock ?? systemClock;
+  await unmountAt(options.mountPoint);
+  const owner = await readOwner(pidFile(options.mountPoint));
+  if (owner === null) return;
+  if (!(await until(clock, async () => (await startOf(owner.pid)) !== owner.start, options.exitTimeoutMs ?? anHour))) throw stuck(options.mountPoint, owner.pid);
+  await rm(pidFile(options.mountPoint), { force: true });
 }
 
 /** Makes a cartridge that nobody has mounted a volume of LTFS: all that is on it is lost. Fails with `EIO`, or `CONFIG` when LTFS is not installed. */
@@ -62,8 +78,7 @@ export async function formatLtfs({ barcode, device, programs = ltfsPrograms }: P
 
 interface Child {
   readonly pid: number;
-  /** Null while it runs; then what it said last. */
-  ended: string | null;
+  ended: boolean;
 }
 
 class MountedLtfs implements LtfsVolume {
@@ -89,26 +104,28 @@ class MountedLtfs implements LtfsVolume {
       await run(this.#programs.ltfsck, [...this.#backend('-e', 'file'), this.#options.device.name], 'ltfsck').catch(() => undefined);
       this.failure = await this.#tryMount();
     }
-    this.readOnly = this.failure === null && this.#mounted()?.options.includes('ro') === true;
-  }
-
-  /** A daemon that was killed leaves its ltfs behind: it has the drive until its volume is unmounted and it has ended. */
-  async takeOver(): Promise<void> {
-    await this.#detach();
-    const before = await readOwner(this.#pidFile);
-    if (before !== null && !(await this.#until(async () => (await startOf(before.pid)) !== before.start, this.#exitTimeout))) throw this.#stuck(before.pid);
-    await rm(this.#pidFile, { force: true });
+    this.readOnly = this.failure === null && mountedAt(this.root)?.options.includes('ro') === true;
   }
 
   async sync(): Promise<void> {
     const what = `LTFS cannot write the index of ${this.#options.barcode}`;
     try {
       const before = await this.#generation();
-      await native.setxattrAsync(this.root, ltfsXattrs.sync, Buffer.from('1'));
+      await this.#writeIndex();
       const after = await this.#generation();
       if (after <= before) throw new HsmError('EIO', `${what}: its generation is ${after} as before`, { retry: 'other-copy' });
     } catch (cause) {
       throw volumeError(cause, what);
+    }
+  }
+
+  /** The reference (2.4.8.4) refuses the setting with this scheduler, which has nothing to flush, and then takes the reading of it for the order. */
+  async #writeIndex(): Promise<void> {
+    try {
+      await native.setxattrAsync(this.root, ltfsXattrs.sync, Buffer.from('1'));
+    } catch (error) {
+      if (errorCode(error) !== 'EINVAL') throw error;
+      await native.getxattrAsync(this.root, ltfsXattrs.sync);
     }
   }
 
@@ -125,12 +142,12 @@ class MountedLtfs implements LtfsVolume {
   }
 
   async unmount(): Promise<void> {
-    await this.#detach();
+    await unmountAt(this.root);
     const child = this.#child;
     if (child === null) return;
-    if (!(await this.#until(async () => child.ended !== null, this.#exitTimeout))) throw this.#stuck(child.pid);
+    if (!(await until(this.#clock, async () => child.ended, this.#options.exitTimeoutMs ?? anHour))) throw stuck(this.root, child.pid);
     this.#child = null;
-    await rm(this.#pidFile, { force: true });
+    await rm(pidFile(this.root), { force: true });
   }
 
   /** Null when the volume is mounted, else why it is not. */
@@ -139,37 +156,39 @@ class MountedLtfs implements LtfsVolume {
     const words = [...this.#backend('-o', 'tape_backend=file'), '-o', `devname=${device.name}`, '-o', 'iosched_backend=fcfs', '-o', 'sync_type=unmount'];
     const child = await this.#start(['-f', ...words, this.root]);
     this.#child = child;
-    const settled = await this.#until(async () => child.ended !== null || this.#mounted() !== undefined, mountTimeoutMs);
-    if (settled && child.ended === null) return null;
-    await this.unmount().catch(() => undefined);
-    return new HsmError('EIO', `LTFS cannot mount ${barcode}: ${child.ended ?? 'it takes too long'}`, { retry: 'other-copy' });
+    await until(this.#clock, async () => child.ended || mountedAt(this.root) !== undefined, mountTimeoutMs);
+    if (!child.ended && mountedAt(this.root) !== undefined) return null;
+    const why = child.ended ? ((await this.#said()) ?? 'it ended') : 'it takes too long';
+    await this.unmount();
+    return new HsmError('EIO', `LTFS cannot mount ${barcode}: ${why}`, { retry: 'other-copy' });
   }
 
-  /** In a session of its own: a signal that ends the daemon must not end it in the middle of a write. */
+  /**
+   * In a session of its own, its words in a file: neither a signal that ends the daemon nor the daemon's death may end it in the middle of
+   * a write.
+   */
   async #start(words: readonly string[]): Promise<Child> {
     const [program, ...before] = this.#programs.ltfs;
-    const running = execa(program, [...before, ...words], { stdin: 'ignore', reject: false, all: true, buffer: false, detached: true, env: { LC_ALL: 'C' } });
-    let said = '';
-    running.all.on('data', (chunk: Buffer) => {
-      said = `${said}${chunk.toString()}`.slice(-4096);
-    });
-    if (running.pid === undefined) throw notInstalled(program);
-    const child: Child = { pid: running.pid, ended: null };
-    void running.then((result) => {
-      child.ended = lastLine(said) ?? result.shortMessage ?? 'it ended';
-    });
-    await writeFile(this.#pidFile, `${child.pid} ${(await startOf(child.pid)) ?? ''}`);
-    return child;
+    const log = await open(logFile(this.root), 'w', 0o600);
+    try {
+      const running = spawn(program, [...before, ...words], { stdio: ['ignore', log.fd, log.fd], detached: true, env: { ...process.env, LC_ALL: 'C' } });
+      const child: Child = { pid: running.pid ?? 0, ended: false };
+      running.once('exit', () => {
+        child.ended = true;
+      });
+      await once(running, 'spawn').catch((cause: unknown) => {
+        throw errorCode(cause) === 'ENOENT' ? notInstalled(program) : cause;
+      });
+      running.unref();
+      await writeFile(pidFile(this.root), `${child.pid} ${(await startOf(child.pid)) ?? ''}`);
+      return child;
+    } finally {
+      await log.close();
+    }
   }
 
-  async #detach(): Promise<void> {
-    if (this.#mounted() === undefined) return;
-    const { exitCode, stderr } = await execa('umount', [this.root], { stdin: 'ignore', reject: false, env: { LC_ALL: 'C' } });
-    if (exitCode !== 0 && this.#mounted() !== undefined) throw new HsmError('EBUSY', `${this.#options.barcode} cannot be unmounted: ${lastLine(stderr) ?? `umount failed`}`, { retry: 'later' });
-  }
-
-  #mounted() {
-    return mounts().find(({ path }) => path === this.root);
+  async #said(): Promise<string | undefined> {
+    return lastWords(await readFile(logFile(this.root), 'utf8'));
   }
 
   #backend(...words: readonly string[]): readonly string[] {
@@ -181,28 +200,31 @@ class MountedLtfs implements LtfsVolume {
     if (!Number.isSafeInteger(value)) throw new HsmError('EIO', `LTFS does not tell the generation of the index of ${this.#options.barcode}`, { retry: 'other-copy' });
     return value;
   }
-
-  async #until(condition: () => Promise<boolean>, timeoutMs: number): Promise<boolean> {
-    const deadline = this.#clock.now() + timeoutMs;
-    while (!(await condition())) {
-      if (this.#clock.now() > deadline) return false;
-      await this.#clock.sleep(pollMs);
-    }
-    return true;
-  }
-
-  get #pidFile(): string {
-    return `${this.root}.pid`;
-  }
-
-  get #exitTimeout(): number {
-    return this.#options.exitTimeoutMs ?? anHour;
-  }
-
-  #stuck(pid: number): HsmError {
-    return new HsmError('EBUSY', `ltfs (process ${pid}) has not let go of ${this.#options.barcode} after its umount: the cartridge stays in the drive`, { retry: 'later' });
-  }
 }
+
+const pidFile = (mountPoint: string): string => `${mountPoint}.pid`;
+/** What ltfs said, for operators and for error messages. */
+const logFile = (mountPoint: string): string => `${mountPoint}.log`;
+
+const mountedAt = (mountPoint: string) => mounts().find(({ path }) => path === mountPoint);
+
+async function unmountAt(mountPoint: string): Promise<void> {
+  if (mountedAt(mountPoint) === undefined) return;
+  const { exitCode, stderr } = await execa('umount', [mountPoint], { stdin: 'ignore', reject: false, env: { LC_ALL: 'C' } });
+  if (exitCode !== 0 && mountedAt(mountPoint) !== undefined) throw new HsmError('EBUSY', `the volume at ${mountPoint} cannot be unmounted: ${lastWords(stderr) ?? 'umount failed'}`, { retry: 'later' });
+}
+
+async function until(clock: Clock, condition: () => Promise<boolean>, timeoutMs: number): Promise<boolean> {
+  const deadline = clock.now() + timeoutMs;
+  while (!(await condition())) {
+    if (clock.now() > deadline) return false;
+    await clock.sleep(pollMs);
+  }
+  return true;
+}
+
+const stuck = (mountPoint: string, pid: number): HsmError =>
+  new HsmError('EBUSY', `ltfs (process ${pid}, at ${mountPoint}) has not let go of its drive after the umount: the cartridge stays in it`, { retry: 'later' });
 
 /** Process id and, since ids are used again, when it started (proc_pid_stat(5)). */
 async function readOwner(path: string): Promise<{ readonly pid: number; readonly start: string } | null> {
@@ -229,15 +251,18 @@ async function startOf(pid: number): Promise<string | null> {
 async function run([program, ...before]: Command, words: readonly string[], what: string): Promise<void> {
   const ended = await execa(program, [...before, ...words], { stdin: 'ignore', reject: false, all: true, env: { LC_ALL: 'C' } });
   if (ended.code === 'ENOENT') throw notInstalled(program);
-  if (ended.exitCode !== 0) throw new HsmError('EIO', `${what}: ${lastLine(ended.all) ?? ended.shortMessage}`, { retry: 'other-copy' });
+  if (ended.exitCode !== 0) throw new HsmError('EIO', `${what}: ${lastWords(ended.all) ?? ended.shortMessage}`, { retry: 'other-copy' });
 }
 
 const notInstalled = (program: string): HsmError =>
   new HsmError('CONFIG', `there is no program ${program}: install LTFS, or set library.format to "tar"`, { exit: exitCodes.usage });
 
-function lastLine(text: string): string | undefined {
-  return text
+/** The last two messages that are errors, the more general one being the last; else the last line. */
+function lastWords(text: string): string | undefined {
+  const lines = text
     .split('\n')
     .map((line) => line.trim())
-    .findLast((line) => line !== '');
+    .filter((line) => line !== '');
+  const errors = lines.flatMap((line) => /LTFS\d{5}E .*/.exec(line) ?? []);
+  return errors.length > 0 ? errors.slice(-2).join(' ') : lines.at(-1);
 }

@@ -1,11 +1,13 @@
 /** Opens the library that the configuration names, whatever kind it is. */
-import type { LibrarySettings, ScsiLibrarySettings } from '../config.ts';
+import type { LibrarySettings, ScsiLibrarySettings, VirtualLibrarySettings } from '../config.ts';
 import { HsmError, exitCodes } from '../errors.ts';
 import { openStDevice } from '../media/st/st-device.ts';
 import type { AddedCartridge, NewCartridges } from './create-library.ts';
 import type { Library } from './library.ts';
+import { readLibraryConfig } from './layout.ts';
+import { openLtfsFolderLibrary, openLtfsTapeLibrary } from './ltfs-library.ts';
 import { MtxChanger } from './mtx-changer.ts';
-import { openScsiLibrary, type ScsiDriveOptions } from './scsi-library.ts';
+import { openScsiLibrary, type ScsiDriveOptions, type ScsiLibraryOptions } from './scsi-library.ts';
 import { drivesOfChanger, elementsOf, serialNumber } from './scsi-serials.ts';
 import { nativeCapacity } from './timing.ts';
 import { openVirtualLibrary } from './virtual-library.ts';
@@ -23,8 +25,11 @@ export interface CartridgeLibrary extends Library {
 
 /** Fails with `CONFIG` when the library is not what the configuration says, `REFUSED` when another process has it. */
 export async function openLibrary(settings: LibrarySettings): Promise<CartridgeLibrary> {
-  if (settings.kind === 'virtual') return openVirtualLibrary(settings.path, { timing: settings.timing });
-  return openScsiLibrary({
+  if (settings.kind === 'virtual') {
+    await requireFormat(settings);
+    return settings.format === 'ltfs' ? openLtfsFolderLibrary(settings) : openVirtualLibrary(settings.path, { timing: settings.timing });
+  }
+  const options: ScsiLibraryOptions = {
     dir: settings.path,
     changer: new MtxChanger({ device: settings.changer }),
     drives: await withElements(settings.drives, settings.changer),
@@ -32,7 +37,14 @@ export async function openLibrary(settings: LibrarySettings): Promise<CartridgeL
     capacityOf: (barcode) => settings.capacity ?? nativeCapacity(barcode),
     loadTimeoutMs: settings.loadTimeoutS * 1000,
     largestBlock: 2 ** 20,
-  });
+  };
+  return settings.format === 'ltfs' ? openLtfsTapeLibrary(options, settings) : openScsiLibrary(options);
+}
+
+async function requireFormat({ path, format }: VirtualLibrarySettings): Promise<void> {
+  const { format: found } = await readLibraryConfig(path);
+  if (found === format) return;
+  throw new HsmError('CONFIG', `the library in ${path} holds ${found} volumes and the configuration says ${format}: set format = "${found}" in [library]`, { exit: exitCodes.usage, path });
 }
 
 async function withElements(drives: ScsiLibrarySettings['drives'], changer: string): Promise<ScsiDriveOptions[]> {

@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { errorCode, HsmError, usageError } from '../errors.ts';
 import { readVolumeLabel } from '../media/containers.ts';
 import type { Medium } from '../media/medium.ts';
-import { openStMedium, type StMedium } from '../media/st/st-medium.ts';
+import { openStMedium } from '../media/st/st-medium.ts';
 import type { TapeDevice } from '../media/st/tape-device.ts';
 import type { Changer, ChangerInventory, ChangerSlot } from './changer.ts';
 import { systemClock, type Clock } from './clock.ts';
@@ -21,6 +21,15 @@ export interface ScsiDriveOptions {
   readonly element: number;
 }
 
+/** A loaded volume, as its drive sees it. */
+export interface LoadedVolume extends Medium {
+  readonly busy: boolean;
+  /** Nothing on it can be reached, not even a label: it can be formatted, and is not in the way of that. */
+  readonly unreadable?: boolean;
+  /** Waits for the operation under way and lets the volume go. Where that fails, its cartridge stays in the drive. */
+  detach(): Promise<void>;
+}
+
 export interface ScsiLibraryOptions {
   /** Folder of the lock and of what operators said of the drives. */
   readonly dir: string;
@@ -32,11 +41,17 @@ export interface ScsiLibraryOptions {
   /** How long a drive may take to get ready: an LTO-9 cartridge's first load takes up to two hours. */
   readonly loadTimeoutMs: number;
   readonly largestBlock: number;
+  /** For volumes that the drive's own device does not show: it is closed before. Default: what the st driver shows. */
+  readonly openVolume?: (barcode: string, drive: ScsiDriveOptions) => Promise<LoadedVolume>;
+  /** How long close() waits for volumes that take their time to be let go of. Default: as long as it takes. */
+  readonly closePatienceMs?: number;
+  /** For cartridges that can be made. Default: they come by hand. */
+  readonly makeCartridges?: (wanted: NewCartridges) => Promise<AddedCartridge[]>;
   readonly clock?: Clock;
 }
 
 /** A drive, and the open device while a volume of it is in use. */
-class ScsiDrive extends LibraryDrive<StMedium> {
+class ScsiDrive extends LibraryDrive<LoadedVolume> {
   readonly path: string;
   readonly element: number;
   device: TapeDevice | null = null;
@@ -124,8 +139,14 @@ export class ScsiLibrary implements Library {
     );
   }
 
-  /** Nothing is made here: the cartridges must be in slots or drives already. */
-  async addCartridges({ barcodes = [], capacity }: NewCartridges): Promise<AddedCartridge[]> {
+  /** Where cartridges cannot be made, they must be in slots or drives already. */
+  async addCartridges(wanted: NewCartridges): Promise<AddedCartridge[]> {
+    const { barcodes = [], capacity } = wanted;
+    if (this.#options.makeCartridges !== undefined) {
+      const made = await this.#track(this.#options.makeCartridges(wanted));
+      await this.rescan();
+      return made;
+    }
     const here = [...this.#slots, ...this.#drives.values()].map(({ barcode }) => barcode);
     const absent = barcodes.find((barcode) => !here.includes(barcode));
     if (absent !== undefined) throw new HsmError('NO_VOLUME', `the library has no cartridge ${absent}: put it in, then run 'hsm library inventory'`);
@@ -171,7 +192,16 @@ export class ScsiLibrary implements Library {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort();
     await Promise.allSettled(this.#underWay);
-    await Promise.all([...this.#drives.values()].map((drive) => letGo(drive)));
+    const { closePatienceMs } = this.#options;
+    const letting = Promise.allSettled([...this.#drives.values()].map((drive) => letGo(drive)));
+    const ends = await (closePatienceMs === undefined ? letting : Promise.race([letting, this.#clock.sleep(closePatienceMs)]));
+    this.#lock.release();
+    for (const end of ends ?? []) if (end.status === 'rejected') throw end.reason;
+  }
+
+  /** As if the process had died here; for tests of crashes. */
+  abandon(): void {
+    this.#closing.abort();
     this.#lock.release();
   }
 
@@ -228,10 +258,9 @@ export class ScsiLibrary implements Library {
     });
     drive.move('ready');
     try {
-      const { largestBlock, capacityOf } = this.#options;
-      const medium = await openStMedium(drive.device, { barcode, capacity: capacityOf(barcode), largestBlock });
-      await requireLabel(medium, drive.name);
+      const medium = await this.#open(barcode, drive, drive.device);
       drive.cartridge = medium;
+      if (medium.unreadable !== true) await requireLabel(medium, drive.name);
       drive.medium = medium;
       return medium;
     } catch (error) {
@@ -239,6 +268,14 @@ export class ScsiLibrary implements Library {
       await letGo(drive);
       throw error;
     }
+  }
+
+  async #open(barcode: string, drive: ScsiDrive, device: TapeDevice): Promise<LoadedVolume> {
+    const { largestBlock, capacityOf, openVolume } = this.#options;
+    if (openVolume === undefined) return openStMedium(device, { barcode, capacity: capacityOf(barcode), largestBlock });
+    drive.device = null;
+    device.close();
+    return openVolume(barcode, { name: drive.name, device: drive.path, element: drive.element });
   }
 
   #fail(drive: ScsiDrive, error: unknown): void {
@@ -336,7 +373,7 @@ async function letGo(drive: ScsiDrive): Promise<void> {
 }
 
 /** The robot may read a barcode wrong, or a cartridge may have the wrong sticker: the tape's own label decides, and a blank tape has none. */
-async function requireLabel(medium: StMedium, drive: string): Promise<void> {
+async function requireLabel(medium: LoadedVolume, drive: string): Promise<void> {
   const label = await readVolumeLabel(medium);
   await medium.rewind();
   if (label === null || label === 'blank' || label === medium.barcode) return;

@@ -108,7 +108,7 @@ test('init as another user says that root is needed', async (t) => {
 
 kernel('a failure at any step leaves everything as it was', async (t) => {
   const { folder, mount } = await place(t);
-  const options = { filesystem: [mount], library: join(folder, 'deep/tapes'), state: join(folder, 'deep/state'), drives: 2, cartridges: 3, timing: 'none' } as const;
+  const options = { filesystem: [mount], library: join(folder, 'deep/tapes'), state: join(folder, 'deep/state'), drives: 2, cartridges: 3, timing: 'none', format: 'tar' } as const;
   const plan = planInit(join(folder, 'etc/hsm.toml'), options);
   const before = readdirSync(folder, { recursive: true });
   const steps: string[] = [];
@@ -129,7 +129,7 @@ kernel('a failure at any step leaves everything as it was', async (t) => {
 kernel('an empty library folder that was there stays there when init fails', async (t) => {
   const { folder, mount } = await place(t);
   mkdirSync(join(folder, 'tapes'));
-  const plan = planInit(join(folder, 'hsm.toml'), { filesystem: [mount], library: join(folder, 'tapes'), state: join(folder, 'state'), drives: 1, cartridges: 1, timing: 'none' });
+  const plan = planInit(join(folder, 'hsm.toml'), { filesystem: [mount], library: join(folder, 'tapes'), state: join(folder, 'state'), drives: 1, cartridges: 1, timing: 'none', format: 'tar' });
   await t.throwsAsync(build(plan, { beforeStep: (name) => { if (name === 'end') throw new Error('late'); } }), { message: 'late' });
   t.deepEqual(readdirSync(folder), ['tapes']);
   t.deepEqual(readdirSync(join(folder, 'tapes')), []);

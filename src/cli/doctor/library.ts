@@ -25,6 +25,12 @@ function catalogue(config: Config): Finding {
 }
 
 async function library(config: Config): Promise<Finding> {
+  if (config.library.format === 'ltfs') {
+    for (const program of ['mkltfs', 'ltfs', 'ltfsck']) {
+      const found = await execa(program, ['--version'], { reject: false, stdin: 'ignore', timeout: 10_000 });
+      if (found.code === 'ENOENT') return fail('library', `there is no program ${program}: the library's volumes are LTFS`, 'install LTFS (github.com/LinearTapeFileSystem/ltfs), or put it on the PATH of the daemon');
+    }
+  }
   return config.library.kind === 'scsi' ? tapeLibrary(config.library) : virtualLibrary(config.library.path, config.file);
 }
 

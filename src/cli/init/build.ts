@@ -25,7 +25,7 @@ export async function build(plan: InitPlan, options: BuildOptions = {}): Promise
     makeFolder(plan.library, 0o700, undo);
     step('library');
     undo.push(() => empty(plan.library));
-    const cartridges = plan.scsi !== null ? [] : await createVirtualLibrary(plan.library, { drives: plan.drives, cartridges: plan.cartridges, capacity: plan.capacity, timing: plan.timing });
+    const cartridges = plan.scsi !== null ? [] : await createVirtualLibrary(plan.library, { drives: plan.drives, cartridges: plan.cartridges, capacity: plan.capacity, timing: plan.timing, format: plan.format });
     step('catalogue');
     undo.push(() => removeCatalogue(plan.state));
     await fillCatalogue(plan, cartridges, step);

@@ -2,7 +2,7 @@
 import { defaultSocketPath, socketPath } from '../../config.ts';
 import type { InitPlan } from './plan.ts';
 
-export function configText(plan: Pick<InitPlan, 'state' | 'library' | 'scsi' | 'filesystems' | 'timing'>): string {
+export function configText(plan: Pick<InitPlan, 'state' | 'library' | 'scsi' | 'filesystems' | 'timing' | 'format'>): string {
   const socket = socketPath(plan.state);
   return `# Configuration of hsm: docs/operations.md explains each key, 'hsm doctor' checks them.
 
@@ -15,7 +15,7 @@ state = ${text(plan.state)}
 # Mount points of the filesystems that hsm manages.
 filesystems = [${plan.filesystems.map(({ path }) => text(path)).join(', ')}]
 
-${plan.scsi === null ? virtualLibrary(plan) : scsiLibrary(plan.scsi)}
+${plan.scsi === null ? virtualLibrary(plan) : scsiLibrary(plan.scsi, plan.format)}
 [archive]
 # Each of these pools gets a copy when 'hsm archive' is not told --pool.
 pools = ["default"]
@@ -42,16 +42,16 @@ const dismountAfter = `# Seconds after which a volume that nobody uses goes back
 # dismount_after_s = 600
 `;
 
-const virtualLibrary = ({ library, timing }: Pick<InitPlan, 'library' | 'timing'>): string => `[library]
+const virtualLibrary = ({ library, timing, format }: Pick<InitPlan, 'library' | 'timing' | 'format'>): string => `[library]
 kind = "virtual"
 path = ${text(library)}
-# As slow as a real drive: "none", "lto8" or "lto9".
+${volumeFormat(format)}# As slow as a real drive: "none", "lto8" or "lto9".
 timing = ${text(timing)}
 ${dismountAfter}`;
 
-const scsiLibrary = ({ changer, drives }: NonNullable<InitPlan['scsi']>): string => `[library]
+const scsiLibrary = ({ changer, drives }: NonNullable<InitPlan['scsi']>, format: InitPlan['format']): string => `[library]
 kind = "scsi"
-# The robot, moved by mtx.
+${volumeFormat(format)}# The robot, moved by mtx.
 changer = ${text(changer)}
 # Bytes a cartridge, if not what the last two characters of its barcode say.
 # capacity = "12TB"
@@ -60,6 +60,10 @@ changer = ${text(changer)}
 ${dismountAfter}
 # The robot's number of a drive (element = 0) is only needed where the robot does not tell the drives' serial numbers.
 ${drives.map((device, i) => `[[library.drive]]\nname = "drive${i}"\ndevice = ${text(device)}\n`).join('\n')}`;
+
+const volumeFormat = (format: InitPlan['format']): string => `# What volumes are: "tar" (containers as tar archives) or "ltfs" (files on LTFS).
+format = ${text(format)}
+`;
 
 /** A TOML basic string; JSON's escapes are a part of TOML's. */
 const text = (value: string): string => JSON.stringify(value).replace(/\u007f/g, '\\u007f');

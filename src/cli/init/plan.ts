@@ -19,6 +19,7 @@ export interface InitPlan {
   /** Bytes a cartridge. */
   readonly capacity: number;
   readonly timing: InitOptions['timing'];
+  readonly format: InitOptions['format'];
 }
 
 const capacities = { none: 100 * 2 ** 30, lto8: 12e12, lto9: 18e12 } as const;
@@ -27,6 +28,7 @@ const limits = { drives: 64, cartridges: 10_000, socketPath: 95 };
 /** Fails with `EPERM` (exit 1), `USAGE` (exit 2) or `REFUSED` (exit 5); nothing is changed. */
 export function planInit(configFile: string, options: InitOptions): InitPlan {
   if (process.getuid?.() !== 0) throw new HsmError('EPERM', 'hsm init must run as root: it sets up what the daemon owns');
+  if (options.format === 'ltfs' && options.timing !== 'none') throw usageError('--timing is for volumes of tar: LTFS has its own');
   if (options.drives > limits.drives) throw usageError(`--drives can be ${limits.drives} at most`);
   if (options.cartridges > limits.cartridges) throw usageError(`--cartridges can be ${limits.cartridges} at most: add more later with 'hsm tape add'`);
   const all = mounts();
@@ -53,6 +55,7 @@ export function planInit(configFile: string, options: InitOptions): InitPlan {
     cartridges: scsi === null ? options.cartridges : 0,
     capacity: options.capacity ?? capacities[options.timing],
     timing: options.timing,
+    format: options.format,
   };
 }
 

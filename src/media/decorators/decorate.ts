@@ -9,6 +9,7 @@ export function decorate(medium: Medium, replaced: Partial<Medium>): Medium {
     get writeProtected() {
       return medium.writeProtected;
     },
+    ...(medium.readBack === undefined ? {} : { readBack: medium.readBack }),
     position: () => medium.position(),
     rewind: () => medium.rewind(),
     locate: (address) => medium.locate(address),

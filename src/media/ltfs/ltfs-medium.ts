@@ -60,6 +60,10 @@ export class LtfsMedium implements Medium {
     return this.#volume.readOnly;
   }
 
+  get unreadable(): boolean {
+    return this.#volume.failure !== null;
+  }
+
   get busy(): boolean {
     return this.#operation !== null;
   }
@@ -276,7 +280,8 @@ export class LtfsMedium implements Medium {
       this.#open = null;
       this.#position = this.#end;
       const error = volumeError(cause, `${this.barcode} failed to take a container`);
-      this.#lost = new HsmError('EIO', `${error.message}; what it had of it is given up`, { retry: 'other-copy', cause });
+      // A volume that is full sooner than it said is full, not bad.
+      this.#lost = new HsmError(error.code === 'ENOSPC' ? 'ENOSPC' : 'EIO', `${error.message}; what it had of it is given up`, { retry: 'other-copy', cause });
       await open.output.abandon();
       throw error;
     }

@@ -11,6 +11,7 @@ const nextBarcode = (): string => `TAP${String((fresh += 1)).padStart(3, '0')}L8
 test.before(async () => {
   library = await openLibrary({
     kind: 'scsi',
+    format: 'tar',
     path: '/run/library',
     changer: '/dev/sch0',
     drives: ['/dev/nst0', '/dev/nst1'].map((device, i) => ({ name: `drive${i}`, device, element: null })),
