@@ -15,13 +15,13 @@ export interface VirtualLibrarySettings {
   readonly format: VolumeFormat;
 }
 
-/** A robot and its drives. */
+/** Drives, and the robot that loads them. */
 export interface ScsiLibrarySettings {
   readonly kind: 'scsi';
   /** Folder of the lock and of what operators said of the drives. */
   readonly path: string;
-  /** The robot's device. */
-  readonly changer: string;
+  /** The robot's device; null: an operator loads the drives. */
+  readonly changer: string | null;
   readonly drives: readonly {
     readonly name: string;
     /** The non-rewinding tape device. */
@@ -153,7 +153,7 @@ function librarySettings(library: Reader, path: string): LibrarySettings {
     kind: 'scsi',
     format,
     path: library.path('path', path),
-    changer: library.path('changer'),
+    changer: library.optionalPath('changer'),
     drives,
     capacity: library.optionalSize('capacity'),
     loadTimeoutS: library.number('load_timeout_s', 1200),
@@ -209,6 +209,10 @@ class Reader {
     const value = this.#get(key) ?? fallback;
     if (typeof value !== 'string' || value === '') throw this.#fail(key, 'a path');
     return isAbsolute(value) ? value : join(dirname(this.#file), value);
+  }
+
+  optionalPath(key: string): string | null {
+    return this.#get(key) === undefined ? null : this.path(key);
   }
 
   strings(key: string, fallback: readonly string[]): readonly string[] {

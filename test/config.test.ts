@@ -132,7 +132,11 @@ test('a robot and its drives: names and elements are optional', (t) => {
 });
 
 test('a robot without drives', wrong, 'filesystems = ["/d"]\n[library]\nkind = "scsi"\nchanger = "/dev/sch0"', /library\.drive must be one or more tables \[\[library\.drive\]\]/);
-test('drives without a robot', wrong, 'filesystems = ["/d"]\n[library]\nkind = "scsi"\n[[library.drive]]\ndevice = "/dev/nst0"', /library\.changer must be a path/);
+test('drives without a robot are loaded by an operator', (t) => {
+  const text = configText({ state: '/s', library: '/l', scsi: { changer: null, drives: ['/dev/nst0'] }, filesystems: [{ path: '/d', type: 'ext4', uuid: '' }], format: 'tar', timing: 'none' });
+  t.like(loadConfig(write(t, text)).library, { kind: 'scsi', changer: null, drives: [{ name: 'drive0', device: '/dev/nst0', element: null }] });
+});
+
 test('a drive without a device', wrong, 'filesystems = ["/d"]\n[library]\nkind = "scsi"\nchanger = "/dev/sch0"\n[[library.drive]]\nname = "a"', /library\.drive\[0\]\.device must be a path/);
 test('an unknown key of a drive', wrong, 'filesystems = ["/d"]\n[library]\nkind = "scsi"\nchanger = "/dev/sch0"\n[[library.drive]]\ndevice = "/dev/nst0"\nslot = 1', /unknown key library\.drive\[0\]\.slot/);
 test('a key of the other kind of library', wrong, 'filesystems = ["/d"]\n[library]\nchanger = "/dev/sch0"', /unknown key library\.changer/);

@@ -24,7 +24,7 @@ export function define(command: Command): void {
     .requiredOption('--filesystem <mnt>', 'mount point of an ext4, xfs or btrfs filesystem to manage (repeatable)', repeated)
     .option('--library <dir>', 'folder of the virtual tape library: empty or absent, on another filesystem')
     .option('--changer <device>', 'instead of --library: the robot of a real one, such as /dev/tape/by-id/scsi-LIB0000001-changer')
-    .option('--drive <device>', 'a tape drive of it, by its non-rewinding device, such as /dev/tape/by-id/scsi-DRV0000001-nst (repeatable)', repeated)
+    .option('--drive <device>', 'a tape drive of it, or one that an operator loads, by its non-rewinding device, such as /dev/tape/by-id/scsi-DRV0000001-nst (repeatable)', repeated)
     .option('--drives <n>', 'drives of the library', count, 2)
     .option('--cartridges <n>', 'cartridges in it', count, 10)
     .option('--capacity <size>', 'capacity of each (default: 100G; 12TB with lto8, 18TB with lto9)', size)
@@ -58,7 +58,7 @@ interface Shown {
   readonly configFile: string;
   readonly state: string;
   readonly library: string;
-  readonly scsi: { readonly changer: string } | null;
+  readonly scsi: { readonly changer: string | null } | null;
   readonly drives: number;
   readonly capacity: number;
   readonly filesystems: readonly { readonly path: string; readonly type: string }[];
@@ -72,7 +72,7 @@ function showResult({ out, json, quiet }: Context, { configFile, state, library,
   if (quiet) return;
   const range = barcodes.length === 1 ? (barcodes[0] ?? '') : `${barcodes[0] ?? ''} to ${barcodes.at(-1) ?? ''}`;
   for (const each of filesystems) out.line('filesystem  ', out.name(each.path), ` (${each.type})`);
-  if (scsi !== null) out.line('library     ', out.name(scsi.changer), `: ${drives} drives; 'hsm tape add' takes its cartridges when the daemon runs`);
+  if (scsi !== null) out.line('library     ', out.name(scsi.changer ?? 'no robot'), `: ${drives} ${drives === 1 ? 'drive' : 'drives'}; 'hsm tape add' takes its cartridges when the daemon runs`);
   else out.line('library     ', out.name(library), `: ${drives} drives, ${barcodes.length} cartridges of ${formatSize(capacity)}, ${range}`);
   out.line('catalogue   ', out.name(state));
   out.line('config      ', out.name(configFile));

@@ -1,6 +1,7 @@
 /** `hsm rebuild`: a new catalogue from the cartridges, or from the stubs and the cartridges that they name. */
 import type { Command } from 'commander';
 import type { LostOutcome, RebuildSummary, VolumeOutcome } from '../recovery/rebuild.ts';
+import { requestText } from '../library/changer.ts';
 import { type ExitCode, exitCodes, usageError } from '../errors.ts';
 import { action, type Context, examples } from './command.ts';
 import { onInterrupt } from './interrupt.ts';
@@ -64,6 +65,10 @@ async function rebuild(context: Context, options: Options): Promise<ExitCode> {
         lost: (outcome) => {
           view?.clear();
           showLost(context, outcome);
+        },
+        asked: (request) => {
+          view?.clear();
+          process.stderr.write(`hsm: ${requestText(request)}\n`);
         },
         unmounted: (path) => {
           view?.clear();

@@ -4,6 +4,7 @@ import { openCatalog } from '../catalog/index.ts';
 import type { Catalog } from '../catalog/model.ts';
 import { cataloguePath, type Config } from '../config.ts';
 import { HsmError } from '../errors.ts';
+import { requestText, type OperatorRequest } from '../library/changer.ts';
 import { DrivePool } from '../library/drive-pool.ts';
 import { openLibrary, type CartridgeLibrary } from '../library/open-library.ts';
 import { type FilesystemChange, KeeperClient, type KeeperEvents, type Overflows } from '../recall/keeper-client.ts';
@@ -70,7 +71,10 @@ const restartExit = 75;
 export async function openDaemon(config: Config, fds: KeeperFds, log: Log, onKeeperClosed: () => void): Promise<Daemon> {
   const catalog = openCatalog(existing(cataloguePath(config.state), config));
   const filesystems = await matchFilesystems(config, catalog, fds);
-  const library = await openLibrary(config.library);
+  const library = await openLibrary(config.library, {
+    onRequest: (request) => askOperator(request, catalog, log),
+    mayBeBlank: async (barcode) => (await catalog.volume(barcode))?.state === 'scratch',
+  });
   const drives = await DrivePool.open(library, { quotas: { read: config.recall.drives, write: config.archive.drives } });
   const jobs = new Jobs(catalog);
   // Events that arrive before the engine stands wait in the keeper: it sends none before ready().
@@ -107,6 +111,11 @@ export async function openDaemon(config: Config, fds: KeeperFds, log: Log, onKee
     log,
   });
   return { config, log, startedAt: new Date(), groupFd: fds.group, guard: fds.guard, catalog, library, drives, filesystems, keeper, recaller, jobs, overflows: () => overflows };
+}
+
+function askOperator(request: OperatorRequest, catalog: Catalog, log: Log): void {
+  log.warn({ ...request }, requestText(request));
+  catalog.logEvent('operator-needed', null, { ...request }).catch((error: unknown) => log.error({ error }, 'an event was not recorded'));
 }
 
 function recordOverflow({ count, fresh, lastAt }: Overflows, catalog: Catalog, log: Log): void {

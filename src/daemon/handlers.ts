@@ -5,6 +5,7 @@ import type { Daemon } from './daemon.ts';
 import { unmountFilesystem } from './filesystems.ts';
 import { fileInfos } from './file-info.ts';
 import { managedPath, pathKeys, type ManagedPath } from './managed-paths.ts';
+import { driveStates, queueRowsOf } from './operator-requests.ts';
 import { runRecallJob } from './recall-job.ts';
 import { parseReclaim, runReclaimJob } from './reclaim-job.ts';
 import { lostFilesystems, lostLine, parseRestore, runRestoreJob } from './restore-job.ts';
@@ -17,7 +18,7 @@ import { Watches } from './watch.ts';
 import { flag, integer, parseArchive, parseVerify, text, wirePaths, type Params } from './params.ts';
 
 export function handlersOf(daemon: Daemon): Handlers {
-  const { catalog, drives, filesystems, jobs, recaller, config } = daemon;
+  const { catalog, filesystems, jobs, recaller, config } = daemon;
   const roots = config.filesystems;
   const watches = new Watches(watchSources(daemon));
   const resolve = (params: Params): ManagedPath[] =>
@@ -63,7 +64,7 @@ export function handlersOf(daemon: Daemon): Handlers {
       await recaller.settle();
       return statusOf(daemon);
     },
-    queue: async (_params, call) => sendAll(call, recaller.rows(call.operator ? null : call.peer.uid)),
+    queue: async (_params, call) => sendAll(call, queueRowsOf(daemon, call.operator ? null : call.peer.uid)),
     jobs: async (params, call) => sendAll(call, await jobs.lines(integer(params, 'limit', 100))),
     ...steeringHandlers(daemon),
     tapes: async (_params, call) => sendAll(call, await locatedVolumes(daemon)),
@@ -80,7 +81,7 @@ export function handlersOf(daemon: Daemon): Handlers {
       return jobs.run('reclaim', spec(params), call, (run) => runReclaimJob(daemon, wanted, run));
     },
     inventory: async (params, call) => sendAll(call, await elements(daemon, flag(params, 'rescan'))),
-    drives: async (_params, call) => sendAll(call, drives.states),
+    drives: async (_params, call) => sendAll(call, driveStates(daemon)),
     unmount: async (params, call) => {
       if (call.peer.uid !== 0) throw new HsmError('EPERM', 'only root may unmount filesystems');
       const path = text(params, 'path');

@@ -3,6 +3,7 @@ import type { FileState } from '../catalog/model.ts';
 import { version } from '../version.ts';
 import type { Daemon } from './daemon.ts';
 import { warningOf } from './filesystems.ts';
+import { driveStates } from './operator-requests.ts';
 import { pauseLine } from './pauses.ts';
 import type { PauseLine } from './protocol.ts';
 
@@ -25,7 +26,7 @@ export interface Status {
   readonly volumes: readonly object[];
 }
 
-export async function statusOf({ catalog, drives, filesystems, guard, overflows, recaller, startedAt }: Daemon): Promise<Status> {
+export async function statusOf({ catalog, drives, filesystems, guard, library, overflows, recaller, startedAt }: Daemon): Promise<Status> {
   const lost = overflows();
   return {
     daemon: { pid: process.pid, startedAt: startedAt.toISOString(), version },
@@ -39,7 +40,7 @@ export async function statusOf({ catalog, drives, filesystems, guard, overflows,
     ),
     recalls: recaller.counts(),
     pauses: recaller.pauses.map(pauseLine),
-    drives: drives.states,
+    drives: driveStates({ drives, library }),
     volumes: await catalog.volumeUsage(),
   };
 }

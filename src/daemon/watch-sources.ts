@@ -2,6 +2,7 @@
 import type { EventRow } from '../catalog/model.ts';
 import type { QueueRow } from '../recall/queue-rows.ts';
 import type { Daemon } from './daemon.ts';
+import { driveStates, queueRowsOf } from './operator-requests.ts';
 import type { EventLine } from './protocol.ts';
 import { statusOf } from './status.ts';
 import { locatedVolumes } from './tapes.ts';
@@ -11,11 +12,11 @@ const newestJobs = 100;
 const newestEvents = 200;
 
 export function watchSources(daemon: Daemon): WatchSources {
-  const { catalog, drives, jobs, recaller } = daemon;
+  const { catalog, jobs } = daemon;
   return {
     status: async () => [{ id: 'status', ...withoutMedia(await statusOf(daemon)) }],
-    queue: () => recaller.rows(null).map(watchedRow),
-    drives: () => drives.states.map((drive) => ({ ...drive })),
+    queue: () => queueRowsOf(daemon, null).map(watchedRow),
+    drives: () => driveStates(daemon).map((drive) => ({ ...drive })),
     volumes: async () => (await locatedVolumes(daemon)).map((volume) => ({ ...volume })),
     jobs: async () => (await jobs.lines(newestJobs)).map((job) => ({ ...job })),
     events: async () => (await catalog.events(newestEvents)).map((event) => ({ ...eventLine(event) })),

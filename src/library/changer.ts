@@ -23,12 +23,28 @@ export interface ChangerInventory {
   readonly slots: readonly ChangerSlot[];
 }
 
+/** What an operator is to do. */
+export interface OperatorRequest {
+  readonly drive: string;
+  /** The cartridge to be put in. */
+  readonly barcode: string;
+  /** Why what was put in last is not it; null at first. */
+  readonly problem: string | null;
+}
+
+export const requestText = ({ drive, barcode, problem }: OperatorRequest): string => `${problem === null ? '' : `${problem}: `}put cartridge ${barcode} into ${drive}`;
+
 /** One move at a time. Failures are HsmErrors `EIO` (retry 'later'); where things are then only inventory() knows. */
 export interface Changer {
   /** From the robot's memory. */
   inventory(): Promise<ChangerInventory>;
   /** Makes the robot look into every slot, which takes minutes on large libraries. */
   rescan(): Promise<void>;
-  load(slot: number, drive: number): Promise<void>;
+  /** `signal` ends the wait for an operator, with its reason; a robot moves to the end. */
+  load(slot: number, drive: number, signal?: AbortSignal): Promise<void>;
   unload(drive: number, slot: number): Promise<void>;
+  /** Where cartridges become known by being named, since nothing can look for them. */
+  add?(barcodes: readonly string[]): Promise<void>;
+  /** What waits for an operator's hand. */
+  readonly requests?: readonly OperatorRequest[];
 }

@@ -28,7 +28,7 @@ export async function openLtfsFolderLibrary({ path }: Pick<VirtualLibrarySetting
   const deviceOf = async (_: ScsiDriveOptions, barcode: string): Promise<LtfsDevice> => ({ name: join(libraryPaths(path).cartridges, barcode), backend: 'file' });
   return openScsiLibrary({
     dir: path,
-    changer: await openFolderChanger(path, drives.map(({ name }) => name)),
+    openChanger: () => openFolderChanger(path, drives.map(({ name }) => name)),
     drives,
     capacityOf: () => capacity,
     loadTimeoutMs: folderTimeoutMs,

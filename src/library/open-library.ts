@@ -2,12 +2,14 @@
 import type { LibrarySettings, ScsiLibrarySettings, VirtualLibrarySettings } from '../config.ts';
 import { HsmError, exitCodes } from '../errors.ts';
 import { openStDevice } from '../media/st/st-device.ts';
+import type { OperatorRequest } from './changer.ts';
 import type { AddedCartridge, NewCartridges } from './create-library.ts';
 import type { Library } from './library.ts';
 import { readLibraryConfig } from './layout.ts';
 import { openLtfsFolderLibrary, openLtfsTapeLibrary } from './ltfs-library.ts';
 import { MtxChanger } from './mtx-changer.ts';
-import { openScsiLibrary, type ScsiDriveOptions, type ScsiLibraryOptions } from './scsi-library.ts';
+import { OperatorChanger } from './operator-changer.ts';
+import { openScsiLibrary, type ScsiDriveOptions } from './scsi-library.ts';
 import { drivesOfChanger, elementsOf, serialNumber } from './scsi-serials.ts';
 import { nativeCapacity } from './timing.ts';
 import { openVirtualLibrary } from './virtual-library.ts';
@@ -21,23 +23,36 @@ export interface CartridgeLibrary extends Library {
   addCartridges(wanted: NewCartridges): Promise<AddedCartridge[]>;
   /** Looks at every slot again, for cartridges that came and went by hand. */
   rescan(): Promise<void>;
+  /** What waits for an operator's hand. */
+  readonly requests: readonly OperatorRequest[];
+}
+
+export interface OpenLibraryOptions {
+  readonly onRequest?: (request: OperatorRequest) => void;
+  /** Whether a cartridge has never been written; without it any may be. */
+  readonly mayBeBlank?: (barcode: string) => Promise<boolean>;
 }
 
 /** Fails with `CONFIG` when the library is not what the configuration says, `REFUSED` when another process has it. */
-export async function openLibrary(settings: LibrarySettings): Promise<CartridgeLibrary> {
+export async function openLibrary(settings: LibrarySettings, { onRequest, mayBeBlank = async () => true }: OpenLibraryOptions = {}): Promise<CartridgeLibrary> {
   if (settings.kind === 'virtual') {
     await requireFormat(settings);
     return settings.format === 'ltfs' ? openLtfsFolderLibrary(settings) : openVirtualLibrary(settings.path, { timing: settings.timing });
   }
-  const options: ScsiLibraryOptions = {
+  const common = {
     dir: settings.path,
-    changer: new MtxChanger({ device: settings.changer }),
-    drives: await withElements(settings.drives, settings.changer),
     openDevice: openStDevice,
-    capacityOf: (barcode) => settings.capacity ?? nativeCapacity(barcode),
+    capacityOf: (barcode: string) => settings.capacity ?? nativeCapacity(barcode),
     loadTimeoutMs: settings.loadTimeoutS * 1000,
     largestBlock: 2 ** 20,
   };
+  const { changer } = settings;
+  if (changer === null) {
+    if (settings.format === 'ltfs') throw new HsmError('CONFIG', 'LTFS volumes need a robot: set library.changer in the config, or format = "tar"', { exit: exitCodes.usage });
+    const drives = settings.drives.map(({ name, device }, element) => ({ name, device, element }));
+    return openScsiLibrary({ ...common, drives, openChanger: () => OperatorChanger.open({ ...common, drives, mayBeBlank, ...(onRequest === undefined ? {} : { onRequest }) }) });
+  }
+  const options = { ...common, drives: await withElements(settings.drives, changer), openChanger: async () => new MtxChanger({ device: changer }) };
   return settings.format === 'ltfs' ? openLtfsTapeLibrary(options, settings) : openScsiLibrary(options);
 }
 

@@ -1,11 +1,11 @@
-/** A library of SCSI tape drives with a robot: mtx moves the cartridges, st reads and writes them. */
+/** A library of SCSI tape drives: st reads and writes the cartridges that a robot, or an operator, puts in. */
 import { mkdir } from 'node:fs/promises';
 import { errorCode, HsmError, usageError } from '../errors.ts';
 import { readVolumeLabel } from '../media/containers.ts';
 import type { Medium } from '../media/medium.ts';
 import { openStMedium } from '../media/st/st-medium.ts';
 import type { TapeDevice } from '../media/st/tape-device.ts';
-import type { Changer, ChangerInventory, ChangerSlot } from './changer.ts';
+import type { Changer, ChangerInventory, ChangerSlot, OperatorRequest } from './changer.ts';
 import { systemClock, type Clock } from './clock.ts';
 import type { AddedCartridge, NewCartridges } from './create-library.ts';
 import { isBarcode, libraryPaths, readLibraryState, writeLibraryState } from './layout.ts';
@@ -33,7 +33,8 @@ export interface LoadedVolume extends Medium {
 export interface ScsiLibraryOptions {
   /** Folder of the lock and of what operators said of the drives. */
   readonly dir: string;
-  readonly changer: Changer;
+  /** Called when the library is this process's own. */
+  readonly openChanger: () => Promise<Changer>;
   readonly drives: readonly ScsiDriveOptions[];
   readonly openDevice: (path: string) => Promise<TapeDevice>;
   /** Bytes that a volume holds. */
@@ -55,6 +56,8 @@ class ScsiDrive extends LibraryDrive<LoadedVolume> {
   readonly path: string;
   readonly element: number;
   device: TapeDevice | null = null;
+  /** Ends the wait for an operator. */
+  wait: AbortController | null = null;
 
   constructor({ name, device, element }: ScsiDriveOptions) {
     super(name);
@@ -70,7 +73,7 @@ export async function openScsiLibrary(options: ScsiLibraryOptions): Promise<Scsi
   await mkdir(options.dir, { recursive: true });
   const lock = lockLibrary(libraryPaths(options.dir).lock);
   try {
-    const library = new ScsiLibrary(options, lock);
+    const library = new ScsiLibrary(options, await options.openChanger(), lock);
     await library.takeStock();
     return library;
   } catch (error) {
@@ -81,6 +84,7 @@ export async function openScsiLibrary(options: ScsiLibraryOptions): Promise<Scsi
 
 export class ScsiLibrary implements Library {
   readonly #options: ScsiLibraryOptions;
+  readonly #changer: Changer;
   readonly #lock: LibraryLock;
   readonly #clock: Clock;
   readonly #drives: Map<string, ScsiDrive>;
@@ -93,9 +97,11 @@ export class ScsiLibrary implements Library {
   readonly #underWay = new Set<Promise<unknown>>();
   /** The robot has one arm. */
   #robot: Promise<unknown> = Promise.resolve();
+  #keeping: Promise<unknown> = Promise.resolve();
 
-  constructor(options: ScsiLibraryOptions, lock: LibraryLock) {
+  constructor(options: ScsiLibraryOptions, changer: Changer, lock: LibraryLock) {
     this.#options = options;
+    this.#changer = changer;
     this.#lock = lock;
     this.#clock = options.clock ?? systemClock;
     this.#drives = new Map(options.drives.map((each) => [each.name, new ScsiDrive(each)]));
@@ -104,7 +110,7 @@ export class ScsiLibrary implements Library {
   /** What the robot says of cartridges, and what operators said of drives. */
   async takeStock(): Promise<void> {
     const kept = (await readLibraryState(this.#options.dir))?.drives ?? {};
-    const inventory = await this.#options.changer.inventory();
+    const inventory = await this.#changer.inventory();
     for (const drive of this.#drives.values()) {
       if (inventory.drives.every(({ number }) => number !== drive.element)) {
         const there = inventory.drives.map(({ number }) => number).join(', ');
@@ -129,23 +135,31 @@ export class ScsiLibrary implements Library {
     };
   }
 
+  get requests(): readonly OperatorRequest[] {
+    return this.#changer.requests ?? [];
+  }
+
   /** Makes the robot look at every slot, for cartridges that were put in or taken out by hand. */
   async rescan(): Promise<void> {
     await this.#track(
       this.#withRobot(async () => {
-        await this.#options.changer.rescan();
-        this.#take(await this.#options.changer.inventory());
+        await this.#changer.rescan();
+        this.#take(await this.#changer.inventory());
       }),
     );
   }
 
-  /** Where cartridges cannot be made, they must be in slots or drives already. */
+  /** Where cartridges cannot be made and a robot can look, they must be in slots or drives already. */
   async addCartridges(wanted: NewCartridges): Promise<AddedCartridge[]> {
     const { barcodes = [], capacity } = wanted;
     if (this.#options.makeCartridges !== undefined) {
       const made = await this.#track(this.#options.makeCartridges(wanted));
       await this.rescan();
       return made;
+    }
+    if (this.#changer.add !== undefined) {
+      await this.#changer.add(barcodes);
+      this.#take(await this.#changer.inventory());
     }
     const here = [...this.#slots, ...this.#drives.values()].map(({ barcode }) => barcode);
     const absent = barcodes.find((barcode) => !here.includes(barcode));
@@ -180,6 +194,7 @@ export class ScsiLibrary implements Library {
     const drive = this.#drive(name);
     drive.admin = admin;
     drive.reason = reason;
+    if (admin === 'down') drive.wait?.abort(driveDown(drive));
     if (admin === 'up' && drive.state === 'failed') {
       drive.failure = null;
       drive.move(drive.barcode === null ? 'empty' : 'ready');
@@ -191,6 +206,7 @@ export class ScsiLibrary implements Library {
   async close(): Promise<void> {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort();
+    for (const { wait } of this.#drives.values()) wait?.abort(canceled());
     await Promise.allSettled(this.#underWay);
     const { closePatienceMs } = this.#options;
     const letting = Promise.allSettled([...this.#drives.values()].map((drive) => letGo(drive)));
@@ -238,7 +254,8 @@ export class ScsiLibrary implements Library {
       await this.#move(async () => {
         const slot = this.#slots.find((each) => each.barcode === barcode);
         if (slot === undefined) throw new HsmError('NO_VOLUME', `the library has no cartridge ${barcode}`, { retry: 'other-copy' });
-        await this.#options.changer.load(slot.number, drive.element);
+        drive.wait = new AbortController();
+        await this.#changer.load(slot.number, drive.element, drive.wait.signal);
       });
       if (drive.barcode !== barcode) throw new HsmError('EIO', `the robot says that ${drive.name} holds ${drive.barcode ?? 'nothing'} and not ${barcode}`, { retry: 'later' });
     } catch (error) {
@@ -309,7 +326,7 @@ export class ScsiLibrary implements Library {
     await this.#move(async () => {
       const home = this.#freeSlot(drive);
       if (home === undefined) throw new HsmError('EIO', `no slot is free for ${drive.barcode}, which is in ${drive.name}`, { retry: 'later' });
-      await this.#options.changer.unload(drive.element, home);
+      await this.#changer.unload(drive.element, home);
     });
     if (drive.barcode === null && drive.state !== 'failed') drive.move('empty');
   }
@@ -334,7 +351,7 @@ export class ScsiLibrary implements Library {
       try {
         await action();
       } finally {
-        this.#take(await this.#options.changer.inventory());
+        this.#take(await this.#changer.inventory());
         await this.#keepState();
       }
     });
@@ -358,9 +375,14 @@ export class ScsiLibrary implements Library {
     return turn;
   }
 
-  async #keepState(): Promise<void> {
-    const drives = [...this.#drives.values()].map(({ name, barcode, admin, reason }) => [name, { barcode, admin, reason }] as const);
-    await writeLibraryState(this.#options.dir, { version: 1, drives: Object.fromEntries(drives), slots: [] });
+  /** One writer at a time: an operator sets a drive down while the robot moves. */
+  #keepState(): Promise<void> {
+    const kept = this.#keeping.then(() => {
+      const drives = [...this.#drives.values()].map(({ name, barcode, admin, reason }) => [name, { barcode, admin, reason }] as const);
+      return writeLibraryState(this.#options.dir, { version: 1, drives: Object.fromEntries(drives), slots: [] });
+    });
+    this.#keeping = kept.catch(() => undefined);
+    return kept;
   }
 }
 

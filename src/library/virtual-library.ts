@@ -101,6 +101,9 @@ export class VirtualLibrary implements Library {
     await this.#keepState();
   }
 
+  /** A virtual robot needs nobody. */
+  readonly requests = [];
+
   async inventory(): Promise<{ readonly drives: readonly DriveStatus[]; readonly slots: readonly SlotStatus[] }> {
     return {
       drives: [...this.#drives.values()].map((drive) => drive.status),

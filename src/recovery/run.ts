@@ -4,6 +4,7 @@ import { placeCatalogue } from '../catalog/rebuild/place.ts';
 import { cataloguePath, type Config } from '../config.ts';
 import { connect } from '../daemon/client.ts';
 import { errorCode, HsmError, refusal } from '../errors.ts';
+import type { OperatorRequest } from '../library/changer.ts';
 import { DrivePool } from '../library/drive-pool.ts';
 import { openLibrary } from '../library/open-library.ts';
 import { filesystemId, mountOf, mounts } from '../mounts.ts';
@@ -19,6 +20,8 @@ export interface RunRequest extends RebuildRequest {
 export interface RunObserver extends RebuildObserver {
   /** A filesystem of the configuration that cannot be looked at. */
   unmounted(path: string): void;
+  /** An operator is to put a cartridge in. */
+  asked(request: OperatorRequest): void;
 }
 
 /** Fails with `REFUSED` (exit 5) while a daemon runs or, without `replace`, where a catalogue is. `kept`: what that one is called now. */
@@ -27,7 +30,7 @@ export async function runRebuild(config: Config, request: RunRequest, observer: 
   const place = cataloguePath(config.state);
   if (existsSync(place) && !request.replace) throw refusal(`${place} exists: --replace puts a new one in its place and keeps the old one under another name`, place);
   await refuseDaemon(config.socket);
-  const library = await openLibrary(config.library);
+  const library = await openLibrary(config.library, { onRequest: (asked) => observer.asked(asked) });
   const opened: Opened[] = [];
   try {
     const drives = await DrivePool.open(library);

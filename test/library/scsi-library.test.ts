@@ -53,7 +53,7 @@ async function rig(t: ExecutionContext): Promise<Rig> {
   };
   const options: ScsiLibraryOptions = {
     dir: join(folder, 'state'),
-    changer: new MtxChanger({ device: silo, command: [process.execPath, fileURLToPath(new URL('../fixtures/fake-mtx.ts', import.meta.url))] }),
+    openChanger: async () => new MtxChanger({ device: silo, command: [process.execPath, fileURLToPath(new URL('../fixtures/fake-mtx.ts', import.meta.url))] }),
     drives: [
       { name: 'drive0', device: '/dev/nst0', element: 0 },
       { name: 'drive1', device: '/dev/nst1', element: 1 },

@@ -1,8 +1,9 @@
-/** What every library must do: run against each implementation. */
+/** What every library must do: run against each implementation. What is written are labels: some know cartridges by nothing else. */
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { HsmError } from '../../src/errors.ts';
 import type { Library } from '../../src/library/library.ts';
+import { volumeLabel } from '../../src/media/format.ts';
 
 /** A library with at least two drives, all empty and up, and three scratch cartridges in slots. */
 export interface LibraryFixture {
@@ -54,30 +55,30 @@ export function librarySuite(name: string, create: LibraryFactory): void {
 
   library('load swaps what the drive holds, and what was written stays with its cartridge', async (t, { library, drives, barcodes }) => {
     const first = await library.load(barcodes[0], drives[0]);
-    await first.writeBlock(Buffer.from('first'));
+    await first.writeBlock(volumeLabel(first.barcode));
     const second = await library.load(barcodes[1], drives[0]);
     t.is(await second.readBlock(Buffer.alloc(16)), 'end');
     await t.throwsAsync(first.position(), { instanceOf: HsmError, code: 'NOT_LOADED' });
     const again = await library.load(barcodes[0], drives[1]);
-    t.deepEqual(await again.readBlock(Buffer.alloc(16)), Buffer.from('first'));
+    t.deepEqual(await again.readBlock(Buffer.alloc(80)), volumeLabel(barcodes[0]));
     t.deepEqual(await everyBarcode(library), [...barcodes].sort());
   });
 
   library('loading what the drive holds already gives it out anew, at its beginning', async (t, { library, drives, barcodes }) => {
     const first = await library.load(barcodes[0], drives[0]);
-    await first.writeBlock(Buffer.from('x'));
+    await first.writeBlock(volumeLabel(first.barcode));
     const second = await library.load(barcodes[0], drives[0]);
     t.is(await second.position(), 0);
     await t.throwsAsync(first.readBlock(Buffer.alloc(1)), { instanceOf: HsmError, code: 'NOT_LOADED' });
-    t.deepEqual(await second.readBlock(Buffer.alloc(1)), Buffer.from('x'));
+    t.deepEqual(await second.readBlock(Buffer.alloc(80)), volumeLabel(barcodes[0]));
   });
 
   library('two drives work at the same time', async (t, { library, drives, barcodes }) => {
     const media = await Promise.all([library.load(barcodes[0], drives[0]), library.load(barcodes[1], drives[1])]);
-    await Promise.all(media.map((medium) => medium.writeBlock(Buffer.from(medium.barcode))));
+    await Promise.all(media.map((medium) => medium.writeBlock(volumeLabel(medium.barcode))));
     await Promise.all(media.map((medium) => medium.rewind()));
-    const read = await Promise.all(media.map((medium) => medium.readBlock(Buffer.alloc(16))));
-    t.deepEqual(read.map(String), [barcodes[0], barcodes[1]]);
+    const read = await Promise.all(media.map((medium) => medium.readBlock(Buffer.alloc(80))));
+    t.deepEqual(read, [volumeLabel(barcodes[0]), volumeLabel(barcodes[1])]);
   });
 
   library('a cartridge that is in one drive, or on its way there, is EBUSY for another', async (t, { library, drives, barcodes }) => {
@@ -126,7 +127,7 @@ export function librarySuite(name: string, create: LibraryFactory): void {
   library('a drive that is down loads nothing but can be emptied, and says why', async (t, { library, drives, barcodes }) => {
     const medium = await library.load(barcodes[0], drives[0]);
     await library.setDrive(drives[0], 'down', 'head dirty');
-    await medium.writeBlock(Buffer.from('the user finishes'));
+    await medium.writeBlock(volumeLabel(medium.barcode));
     const status = (await library.inventory()).drives.find((drive) => drive.name === drives[0]);
     t.like(status, { admin: 'down', reason: 'head dirty', barcode: barcodes[0] });
     const error = await t.throwsAsync<HsmError>(library.load(barcodes[1], drives[0]), { instanceOf: HsmError, code: 'DRIVE_DOWN' });
@@ -140,7 +141,7 @@ export function librarySuite(name: string, create: LibraryFactory): void {
 
   library('after a restart a drive still holds its cartridge and its administrative state', async (t, { library, drives, barcodes, restart }) => {
     const medium = await library.load(barcodes[1], drives[1]);
-    await medium.writeBlock(Buffer.from('kept'));
+    await medium.writeBlock(volumeLabel(medium.barcode));
     await library.setDrive(drives[0], 'down', 'in repair');
     const again = await restart();
     t.is(await holds(again, drives[1]), barcodes[1]);
@@ -148,20 +149,20 @@ export function librarySuite(name: string, create: LibraryFactory): void {
     t.like((await again.inventory()).drives[0], { admin: 'down', reason: 'in repair' });
     t.deepEqual(await everyBarcode(again), [...barcodes].sort());
     const loaded = await again.load(barcodes[1], drives[1]);
-    t.deepEqual(await loaded.readBlock(Buffer.alloc(16)), Buffer.from('kept'));
+    t.deepEqual(await loaded.readBlock(Buffer.alloc(80)), volumeLabel(barcodes[1]));
   });
 
   library('after the daemon was killed it is the same, and what was synchronized is there', async (t, fixture) => {
     if (fixture.crash === null) return passOver(t, 'the daemon of this library cannot be killed');
     const { library, drives, barcodes } = fixture;
     const medium = await library.load(barcodes[1], drives[1]);
-    await medium.writeBlock(Buffer.from('kept'));
+    await medium.writeBlock(volumeLabel(medium.barcode));
     await medium.writeFilemark({ sync: true });
     const again = await fixture.crash();
     t.is(await holds(again, drives[1]), barcodes[1]);
     await t.throwsAsync(again.load(barcodes[1], drives[0]), { instanceOf: HsmError, code: 'EBUSY' });
     const loaded = await again.load(barcodes[1], drives[1]);
-    t.deepEqual(await loaded.readBlock(Buffer.alloc(16)), Buffer.from('kept'));
+    t.deepEqual(await loaded.readBlock(Buffer.alloc(80)), volumeLabel(barcodes[1]));
     await again.unload(drives[1]);
     t.deepEqual(await everyBarcode(again), [...barcodes].sort());
   });

@@ -36,12 +36,14 @@ async function library(config: Config): Promise<Finding> {
 
 /** What can be told without the robot, which the daemon may be moving. */
 async function tapeLibrary({ changer, drives }: ScsiLibrarySettings): Promise<Finding> {
-  for (const device of [changer, ...drives.map((drive) => drive.device)]) {
+  for (const device of [...(changer === null ? [] : [changer]), ...drives.map((drive) => drive.device)]) {
     if (!existsSync(device)) return fail('library', `${device} does not exist`, `look for it in /dev/tape/by-id; 'modprobe st ch' may help`);
   }
+  const named = drives.map(({ name, device }) => `${name} ${device}`).join(', ');
+  if (changer === null) return ok('library', `no robot: an operator loads ${named}`);
   const found = await execa('mtx', ['--version'], { reject: false, stdin: 'ignore', timeout: 10_000 });
   if (found.code === 'ENOENT') return fail('library', 'there is no program mtx to move the robot with', 'apt install mtx');
-  return ok('library', `robot ${changer}, ${drives.length} drives: ${drives.map(({ name, device }) => `${name} ${device}`).join(', ')}`);
+  return ok('library', `robot ${changer}, ${drives.length} drives: ${named}`);
 }
 
 async function virtualLibrary(path: string, file: string): Promise<Finding> {

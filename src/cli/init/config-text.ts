@@ -51,8 +51,7 @@ ${dismountAfter}`;
 
 const scsiLibrary = ({ changer, drives }: NonNullable<InitPlan['scsi']>, format: InitPlan['format']): string => `[library]
 kind = "scsi"
-${volumeFormat(format)}# The robot, moved by mtx.
-changer = ${text(changer)}
+${volumeFormat(format)}${changer === null ? '# No robot: an operator is asked for cartridges.\n# changer = "/dev/tape/by-id/..."' : `# The robot, moved by mtx.\nchanger = ${text(changer)}`}
 # Bytes a cartridge, if not what the last two characters of its barcode say.
 # capacity = "12TB"
 # Seconds that a drive may take to thread a tape.

@@ -12,7 +12,7 @@ export interface InitPlan {
   /** Folder of a virtual library's cartridges, or of what is kept about a real one. */
   readonly library: string;
   /** Null: a virtual library. */
-  readonly scsi: { readonly changer: string; readonly drives: readonly string[] } | null;
+  readonly scsi: { readonly changer: string | null; readonly drives: readonly string[] } | null;
   readonly filesystems: readonly { readonly path: string; readonly type: string; readonly uuid: string }[];
   readonly drives: number;
   readonly cartridges: number;
@@ -60,18 +60,17 @@ export function planInit(configFile: string, options: InitOptions): InitPlan {
 }
 
 function realLibrary({ library, changer, drive = [] }: InitOptions): InitPlan['scsi'] {
-  if (changer === undefined) {
-    if (drive.length > 0) throw usageError('--drive needs --changer, the robot that loads it');
-    if (library === undefined) throw usageError('name a library: --library DIR for a virtual one, --changer DEVICE and --drive DEVICE for a real one');
+  if (changer === undefined && drive.length === 0) {
+    if (library === undefined) throw usageError('name a library: --library DIR for a virtual one, --drive DEVICE for a real one, with --changer DEVICE if it has a robot');
     return null;
   }
-  if (library !== undefined) throw usageError('--library makes a virtual library: leave it out with --changer');
+  if (library !== undefined) throw usageError(`--library makes a virtual library: leave it out with ${changer === undefined ? '--drive' : '--changer'}`);
   if (drive.length === 0) throw usageError('name at least one --drive of the robot');
-  for (const device of [changer, ...drive]) {
+  for (const device of [...(changer === undefined ? [] : [changer]), ...drive]) {
     if (statSync(device, { throwIfNoEntry: false })?.isCharacterDevice() !== true) throw new HsmError('ENODEV', `${device} is no device: look in /dev/tape/by-id, or 'modprobe st ch'`, { path: device });
   }
   if (new Set(drive).size < drive.length) throw usageError('a --drive is named twice');
-  return { changer: resolve(changer), drives: drive.map((device) => resolve(device)) };
+  return { changer: changer === undefined ? null : resolve(changer), drives: drive.map((device) => resolve(device)) };
 }
 
 function realOrMissing(path: string): string {
