@@ -261,6 +261,11 @@ export interface Catalog {
   volumes(): Promise<VolumeRow[]>;
   volume(barcode: string): Promise<VolumeRow | undefined>;
   setVolume(barcode: string, change: { state?: VolumeState; reason?: string | null; pool?: string; used?: number; endBlock?: number; serial?: string }): Promise<void>;
+  /** The volume leaves the library; importVolume() gives it the state that it had. */
+  exportVolume(barcode: string): Promise<void>;
+  importVolume(barcode: string): Promise<void>;
+  /** Forgets a volume without objects (else `REFUSED`). */
+  removeVolume(barcode: string): Promise<void>;
   /** Next container number of the volume, recorded as 'writing' before the first block is written. */
   beginContainer(barcode: string, startBlock: number): Promise<ContainerRow>;
   /** After the synchronous filemark: the container, the volume's end and use. Durable before members are added. */

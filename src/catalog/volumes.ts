@@ -22,6 +22,9 @@ export class Volumes {
   readonly #usage: Statement<[], VolumeUsage>;
   readonly #byBarcode: Statement<[string], VolumeRow>;
   readonly #update: Statement<[VolumeState, string | null, string | null, number, number, string | null, number]>;
+  readonly #setBefore: Statement<[VolumeState | null, number]>;
+  readonly #before: Statement<[number], VolumeState | null>;
+  readonly #remove: readonly Statement<[number]>[];
   readonly #written: Statement<[number, number, number | null, number]>;
 
   constructor(db: Database) {
@@ -36,6 +39,13 @@ export class Volumes {
     );
     this.#byBarcode = db.prepare(`SELECT ${columns} FROM volumes WHERE barcode = ?`);
     this.#update = db.prepare('UPDATE volumes SET state = ?, reason = ?, pool = ?, used = ?, end_block = ?, serial = ? WHERE id = ?');
+    this.#setBefore = db.prepare('UPDATE volumes SET state_before = ? WHERE id = ?');
+    this.#before = db.prepare<[number], VolumeState | null>('SELECT state_before FROM volumes WHERE id = ?').pluck();
+    this.#remove = [
+      'DELETE FROM copies WHERE container IN (SELECT id FROM containers WHERE volume = ?)',
+      'DELETE FROM containers WHERE volume = ?',
+      'DELETE FROM volumes WHERE id = ?',
+    ].map((sql) => db.prepare(sql));
     this.#written = db.prepare('UPDATE volumes SET used = ?, end_block = ?, last_written_at = coalesce(?, last_written_at) WHERE id = ?');
   }
 
@@ -76,6 +86,27 @@ export class Volumes {
     const reason = change.reason !== undefined ? change.reason : state === row.state ? row.reason : null;
     if (change.pool !== undefined) this.#addPool.run(change.pool);
     this.#update.run(state, reason, change.pool ?? row.pool, change.used ?? row.used, change.endBlock ?? row.endBlock, change.serial ?? row.serial, row.id);
+  }
+
+  /** Outside the library from now on; its state until now is kept for when it comes back. */
+  export(barcode: string): void {
+    const row = this.need(barcode);
+    this.set(barcode, { state: 'exported', reason: row.reason });
+    this.#setBefore.run(row.state, row.id);
+  }
+
+  /** Back in the library, as it was before. */
+  import(barcode: string): void {
+    const row = this.need(barcode);
+    this.set(barcode, { state: this.#before.get(row.id) ?? 'readonly', reason: row.reason });
+    this.#setBefore.run(null, row.id);
+  }
+
+  /** `REFUSED` while a copy is on it. */
+  remove(barcode: string): void {
+    const { id, objects } = this.need(barcode);
+    if (objects > 0) throw refusal(`volume ${barcode} holds ${objects} objects: reclaim it first`);
+    for (const statement of this.#remove) statement.run(id);
   }
 
   /** After a filemark that made everything before it durable; `at` is null where nothing of it counts. */

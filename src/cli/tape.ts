@@ -10,6 +10,7 @@ import { list, show } from './listing.ts';
 import { count, size } from './options.ts';
 import { type Column, tableLines } from './table.ts';
 import { defineReclaim } from './tape-reclaim.ts';
+import { defineShelf } from './tape-shelf.ts';
 
 interface AddOptions {
   readonly count?: number;
@@ -46,6 +47,7 @@ export function define(command: Command): void {
     .addHelpText('after', examples('hsm tape format ARC101L8', 'hsm tape format --force ARC101L8'))
     .action(action((context, barcode: string, options: { readonly force?: true }) => formatVolume(context, barcode, options.force === true)));
   defineReclaim(command.command('reclaim').description('copy what is needed off volumes, so that they can be written anew'));
+  defineShelf(command);
 }
 
 async function formatVolume(context: Context, barcode: string, force: boolean): Promise<ExitCode> {

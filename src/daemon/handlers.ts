@@ -11,6 +11,7 @@ import { parseReclaim, runReclaimJob } from './reclaim-job.ts';
 import { lostFilesystems, lostLine, parseRestore, runRestoreJob } from './restore-job.ts';
 import type { Call, Handlers } from './server.ts';
 import { statusOf } from './status.ts';
+import { shelfHandlers } from './shelf.ts';
 import { steeringHandlers } from './steering.ts';
 import { addTapes, elements, formatTape, locatedVolumes } from './tapes.ts';
 import { eventLine, watchSources } from './watch-sources.ts';
@@ -67,6 +68,7 @@ export function handlersOf(daemon: Daemon): Handlers {
     queue: async (_params, call) => sendAll(call, queueRowsOf(daemon, call.operator ? null : call.peer.uid)),
     jobs: async (params, call) => sendAll(call, await jobs.lines(integer(params, 'limit', 100))),
     ...steeringHandlers(daemon),
+    ...shelfHandlers(daemon),
     tapes: async (_params, call) => sendAll(call, await locatedVolumes(daemon)),
     tape: (params, call) => sendTape(daemon, text(params, 'barcode'), call),
     tapeAdd: async (params, call) => sendAll(call, await addTapes(daemon, params)),

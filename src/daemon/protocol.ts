@@ -219,6 +219,24 @@ export interface DamageLine {
   readonly repaired?: true;
 }
 
+/** A row of `tapeExport`, `tapeImport`, `tapeLock` and `tapeRetire`: what the volume is now. */
+export interface MovedVolumeLine {
+  readonly barcode: string;
+  readonly state: VolumeLine['state'] | 'retired';
+  /** Where a person finds the cartridge that was exported. */
+  readonly location: string | null;
+}
+
+/** What `tapeLabel` answers. */
+export interface LabelLine {
+  readonly barcode: string;
+  /** The barcode in the label on tape; `blank`: nothing is on it; null: it is not hsm's. */
+  readonly label: string | null;
+  readonly serial: string | null;
+  /** Barcode and serial are what the catalogue has. */
+  readonly isRight: boolean;
+}
+
 /** A row of `tapeReclaim`: a volume that is done with. */
 export interface ReclaimLine {
   readonly barcode: string;
@@ -308,6 +326,11 @@ export const access = {
   tape: 'operators', // {barcode} -> rows: a VolumeLine, then its ObjectLines
   tapeAdd: 'operators', // {barcodes, count, pool, capacity} -> VolumeLine rows of what was added
   tapeFormat: 'operators', // {barcode, force}
+  tapeExport: 'operators', // {barcodes} -> MovedVolumeLine rows, {volumes}
+  tapeImport: 'operators', // {barcodes} -> MovedVolumeLine rows, {volumes}
+  tapeLock: 'operators', // {barcodes, locked, reason?} -> MovedVolumeLine rows, {volumes}
+  tapeRetire: 'operators', // {barcodes} -> MovedVolumeLine rows, {volumes}
+  tapeLabel: 'operators', // {barcode} -> LabelLine
   tapeReclaim: 'operators', // {barcodes, below?, dryRun} -> ReclaimLine and ReclaimFailureLine rows, progress, ReclaimSummary
   inventory: 'operators', // {rescan} -> ElementLine rows
   drives: 'operators', // -> DriveLine rows

@@ -5,6 +5,7 @@ import { contextOf } from './archive-jobs.ts';
 import type { Daemon } from './daemon.ts';
 import type { JobRun } from './jobs.ts';
 import { flag, textList, type Params } from './params.ts';
+import { unread } from './unread.ts';
 import type { ReclaimFailureLine, ReclaimLine, ReclaimSummary } from './protocol.ts';
 
 export function parseReclaim({ config }: Pick<Daemon, 'config'>, params: Params): ReclaimRequest {
@@ -19,17 +20,9 @@ export async function runReclaimJob(daemon: Daemon, request: ReclaimRequest, run
   if (any === undefined) throw new HsmError('NOT_MANAGED', 'no filesystem is managed');
   await recaller.settle();
   const context = await contextOf(daemon, any, run);
-  return runReclaim({ ...context, filesystems, unread: (barcode) => unread(daemon, barcode, run.signal) }, request, {
+  return runReclaim({ ...context, filesystems, unread: (barcode) => unread(daemon.recaller, barcode, run.signal) }, request, {
     progress: (progress) => run.progress(progress),
     volume: (volume) => void run.row(volume satisfies ReclaimLine),
     failed: ({ object, ...failure }) => void run.row({ ...failure, object: object.toString('hex') } satisfies ReclaimFailureLine),
   });
-}
-
-/** How often the queue is looked at, ms. */
-const between = 200;
-
-/** Recalls that were queued before the catalogue had other copies may still want to read the volume. */
-async function unread({ recaller }: Daemon, barcode: string, signal: AbortSignal): Promise<void> {
-  while (recaller.wants(barcode) && !signal.aborted) await new Promise((resolve) => setTimeout(resolve, between));
 }

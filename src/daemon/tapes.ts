@@ -14,7 +14,7 @@ export async function locatedVolumes({ catalog, library }: Pick<Daemon, 'catalog
   const places = new Map<string, string>();
   for (const { slot, barcode } of slots) if (barcode !== null) places.set(barcode, `slot ${slot}`);
   for (const { name, barcode } of drives) if (barcode !== null) places.set(barcode, name);
-  return (await catalog.volumeUsage()).map((volume) => ({ ...volume, location: places.get(volume.barcode) ?? 'missing' }));
+  return (await catalog.volumeUsage()).map((volume) => ({ ...volume, location: places.get(volume.barcode) ?? (volume.state === 'exported' ? 'shelf' : 'missing') }));
 }
 
 /** What is where, after a look at every slot if wanted. */

@@ -43,6 +43,8 @@ export interface Changer {
   /** `signal` ends the wait for an operator, with its reason; a robot moves to the end. */
   load(slot: number, drive: number, signal?: AbortSignal): Promise<void>;
   unload(drive: number, slot: number): Promise<void>;
+  /** From slot to slot; left out where no slot is in a door. */
+  transfer?(from: number, to: number): Promise<void>;
   /** Where cartridges become known by being named, since nothing can look for them. */
   add?(barcodes: readonly string[]): Promise<void>;
   /** What waits for an operator's hand. */

@@ -357,6 +357,21 @@ export class DrivePool {
     if (drive.state !== 'failed') drive.state = drive.barcode === null ? 'empty' : 'ready';
   }
 
+  /** Resolves when the volume is in no drive: who uses it ends first. Nobody may ask for it any more. */
+  async putBack(barcode: string): Promise<void> {
+    for (let attempts = 0; ; ) {
+      const drive = this.#drives.find((each) => each.barcode === barcode || each.leaving === barcode);
+      if (drive === undefined) return;
+      if (drive.state === 'failed') throw new HsmError('EIO', `${barcode} is stuck in ${drive.name}: ${drive.reason ?? 'the drive has failed'}`);
+      if (drive.lease === null && drive.leaving === null) {
+        if (attempts++ >= 2) throw new HsmError('EIO', `${barcode} cannot be taken out of ${drive.name}`, { retry: 'later' });
+        this.#vacate((each) => each === drive);
+      }
+      await new Promise((resolve) => setTimeout(resolve, putBackPollMs));
+      if (this.#closing) throw closed();
+    }
+  }
+
   /** Puts volumes that nobody used for so long, ms, back into their slots: tape lasts longer when it is not threaded. */
   dismountIdle(idleMs: number): void {
     const now = performance.now();
@@ -405,6 +420,8 @@ export class DrivePool {
     }
   }
 }
+
+const putBackPollMs = 50;
 
 /** Failures of the caller, of the cartridge's tab and of its room spoil nothing. */
 const harmless: readonly string[] = ['EINVAL', 'EBUSY', 'EROFS', 'ENOSPC', 'NOT_LOADED'];

@@ -10,6 +10,8 @@ export interface LibraryPaths {
   readonly state: string;
   readonly lock: string;
   readonly cartridges: string;
+  /** Cartridges that were exported. */
+  readonly shelf: string;
 }
 
 export const libraryPaths = (dir: string): LibraryPaths => ({
@@ -17,6 +19,7 @@ export const libraryPaths = (dir: string): LibraryPaths => ({
   state: join(dir, 'state.json'),
   lock: join(dir, 'lock'),
   cartridges: join(dir, 'cartridges'),
+  shelf: join(dir, 'shelf'),
 });
 
 /** Up to 8 characters, since the stub record holds no more: usually six and the generation (`V00001L9`). */

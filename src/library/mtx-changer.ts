@@ -39,6 +39,10 @@ export class MtxChanger implements Changer {
     await this.#mtx('unload', slot, drive);
   }
 
+  async transfer(from: number, to: number): Promise<void> {
+    await this.#mtx('transfer', from, to);
+  }
+
   async #mtx(...words: readonly (string | number)[]): Promise<string> {
     const [program, ...before] = this.#command;
     try {

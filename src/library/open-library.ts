@@ -23,6 +23,10 @@ export interface CartridgeLibrary extends Library {
   addCartridges(wanted: NewCartridges): Promise<AddedCartridge[]>;
   /** Looks at every slot again, for cartridges that came and went by hand. */
   rescan(): Promise<void>;
+  /** Puts a cartridge that is in a slot where a person takes it; resolves with where that is, for people. `NO_VOLUME`, `EBUSY` in a drive, `EIO` when no place is free. */
+  exportCartridge(barcode: string): Promise<string>;
+  /** Takes a cartridge that came back into a slot; nothing is to do for one that is in a slot. `NO_VOLUME` when it is not there. */
+  importCartridge(barcode: string): Promise<void>;
   /** What waits for an operator's hand. */
   readonly requests: readonly OperatorRequest[];
 }

@@ -168,6 +168,42 @@ export class ScsiLibrary implements Library {
     return barcodes.map((barcode) => ({ barcode, capacity: capacity ?? this.#options.capacityOf(barcode) }));
   }
 
+  /** Into a slot of the door; where the robot has none, it stays in its slot to be taken out by hand. */
+  async exportCartridge(barcode: string): Promise<string> {
+    let place = '';
+    await this.#track(
+      this.#move(async () => {
+        const slot = this.#slotOf(barcode);
+        const doors = this.#slots.filter(({ importExport }) => importExport);
+        const free = slot.importExport ? slot : doors.find(({ full }) => !full);
+        if (free === undefined && doors.length > 0) throw new HsmError('EIO', `no import/export slot is free for ${barcode}: empty the door`, { retry: 'later' });
+        if (free !== undefined && free !== slot) await this.#changer.transfer?.(slot.number, free.number);
+        place = free === undefined ? `slot ${slot.number}` : `import/export slot ${free.number}`;
+      }),
+    );
+    return place;
+  }
+
+  async importCartridge(barcode: string): Promise<void> {
+    await this.#track(
+      this.#move(async () => {
+        this.#take(await this.#changer.inventory());
+        const slot = this.#slotOf(barcode);
+        if (!slot.importExport) return;
+        const free = this.#slots.find(({ full, importExport }) => !full && !importExport);
+        if (free === undefined) throw new HsmError('EIO', `no slot is free for ${barcode}`, { retry: 'later' });
+        await this.#changer.transfer?.(slot.number, free.number);
+      }),
+    );
+  }
+
+  #slotOf(barcode: string): ChangerSlot {
+    const slot = this.#slots.find((each) => each.barcode === barcode);
+    if (slot !== undefined) return slot;
+    if ([...this.#drives.values()].some((each) => each.barcode === barcode)) throw new HsmError('EBUSY', `cartridge ${barcode} is in a drive`, { retry: 'later' });
+    throw new HsmError('NO_VOLUME', `the library has no cartridge ${barcode}: put it into the door, then run 'hsm library inventory'`);
+  }
+
   async load(barcode: string, name: string): Promise<Medium> {
     const drive = this.#drive(name);
     if (drive.admin === 'down' || drive.state === 'failed') throw driveDown(drive);

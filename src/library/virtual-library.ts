@@ -12,6 +12,7 @@ import type { Clock } from './clock.ts';
 import { systemClock } from './clock.ts';
 import type { AddedCartridge, NewCartridges } from './create-library.ts';
 import { listBarcodes, makeCartridges } from './create-library.ts';
+import { fromShelf, toShelf } from './move-cartridge.ts';
 import type { LibraryConfig } from './layout.ts';
 import { libraryPaths, readLibraryConfig, readLibraryState, writeLibraryState } from './layout.ts';
 import { LibraryDrive } from './library-drive.ts';
@@ -160,6 +161,35 @@ export class VirtualLibrary implements Library {
   /** Cartridges whose files were put into the folder, or taken out of it, come and go when the library is opened. */
   async rescan(): Promise<void> {
     await this.inventory();
+  }
+
+  /** Its files go to the folder `shelf`. */
+  async exportCartridge(barcode: string): Promise<string> {
+    const { cartridges, shelf } = libraryPaths(this.dir);
+    await this.#track(
+      this.#withRobot(async () => {
+        const slot = this.#slots.indexOf(barcode);
+        if (slot < 0) throw this.#driveOf(barcode) === undefined ? this.#noVolume(barcode) : this.#inDrive(barcode);
+        await toShelf(barcode, cartridges, shelf);
+        this.#slots[slot] = null;
+        await this.#keepState();
+      }),
+    );
+    return shelf;
+  }
+
+  async importCartridge(barcode: string): Promise<void> {
+    const { cartridges, shelf } = libraryPaths(this.dir);
+    await this.#track(
+      this.#withRobot(async () => {
+        if (this.#slots.includes(barcode) || this.#driveOf(barcode) !== undefined) return;
+        if (existsSync(cartridgeFiles(shelf, barcode).tap)) await fromShelf(barcode, shelf, cartridges);
+        else if (!existsSync(cartridgeFiles(cartridges, barcode).tap)) throw new HsmError('NO_VOLUME', `there is no cartridge ${barcode} in ${shelf}`, { path: shelf });
+        await this.#requireRecord(barcode);
+        this.#putInSlot(barcode);
+        await this.#keepState();
+      }),
+    );
   }
 
   /** Slides the write protect tab of a cartridge that is in a slot; `EBUSY` in a drive. */

@@ -55,6 +55,8 @@ export class Recaller {
   readonly #byKey = new Map<string, RecallRequest>();
   readonly #byEvent = new Map<number, RecallRequest>();
   readonly #service: VolumeService;
+  /** Volumes on the shelf that an operator was asked for. */
+  readonly #asked = new Set<string>();
   readonly #parking = new Parking();
   readonly #failed = new FailedRows();
   readonly #committer: Committer;
@@ -347,9 +349,30 @@ export class Recaller {
       else {
         request.object = object;
         request.copies = object.copies.filter(usable);
+        if (request.copies.length === 0 && this.#onShelf(request, object.copies)) return;
         this.#queue(request, { code: 'EIO', message: unusable(object.copies) });
       }
     });
+  }
+
+  /** Looks again for the copies of requests that wait for a volume on the shelf: one came back. */
+  async volumeIsBack(): Promise<void> {
+    this.#asked.clear();
+    await this.#resolve(this.#parking.take(shelfKey));
+  }
+
+  /** True where somebody only has to put a volume in: the request waits for that. */
+  #onShelf(request: RecallRequest, copies: readonly CopyRow[]): boolean {
+    const volumes = [...new Set(copies.filter(({ volumeState }) => volumeState === 'exported').map(({ volume }) => volume))];
+    if (volumes.length === 0) return false;
+    const { catalog, log } = this.#options;
+    const reason = `${volumes.join(' or ')} is on the shelf: put it in, then hsm tape import ${volumes[0]}`;
+    this.#parking.park(request, shelfKey, reason);
+    if (volumes.some((volume) => this.#asked.has(volume))) return true;
+    for (const volume of volumes) this.#asked.add(volume);
+    log.warn({ volumes, path: request.path }, 'a volume on the shelf is wanted: put it in');
+    catalog.logEvent('volume-wanted', null, { volumes, path: request.path }).catch((error: unknown) => log.error({ error }, 'a request for a volume was not recorded'));
+    return true;
   }
 
   #queue(request: RecallRequest, otherwise: RecallFailure): void {
@@ -433,6 +456,7 @@ export class Recaller {
 const jobCancelled: RecallFailure = { code: 'EINTR', message: 'the job was cancelled' };
 const stopping: RecallFailure = { code: 'EAGAIN', message: 'the daemon stops' };
 
+const shelfKey = 'shelf';
 const pausedKey = (uid: number): string => `paused:${uid}`;
 
 /** The user whose recall it is; null: a job's. */

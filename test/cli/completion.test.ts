@@ -18,7 +18,7 @@ async function bash(t: ExecutionContext, ...words: string[]): Promise<string[]> 
 
 test('bash completes commands, subcommands, options, choices and words', async (t) => {
   t.deepEqual(await bash(t, 'ar'), ['archive']);
-  t.deepEqual(await bash(t, 'tape', ''), ['ls', 'show', 'add', 'format', 'reclaim']);
+  t.deepEqual(await bash(t, 'tape', ''), ['ls', 'show', 'add', 'format', 'reclaim', 'export', 'import', 'lock', 'unlock', 'retire', 'label']);
   t.deepEqual(await bash(t, '--config', 'x', 'tape', 'sh'), ['show']);
   t.deepEqual(await bash(t, 'archive', '--older'), ['--older-than']);
   t.deepEqual(await bash(t, 'archive', '--by', ''), ['used', 'mtime', 'atime']);

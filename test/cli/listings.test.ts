@@ -162,7 +162,7 @@ test('verify lists what is damaged and then exits 1', async (t) => {
   damaged = 0;
   const good = await hsm(['verify', folder, '--json', '--config', config]);
   t.is(good.exitCode, 0);
-  t.deepEqual(jsonLines(good.stdout), [{ summary: true, checked: 10, damaged: 0 }]);
+  t.deepEqual(jsonLines(good.stdout), [{ summary: true, checked: 10, damaged: 0, repaired: 0 }]);
   t.deepEqual(asked, [{ tape: '948324L8' }, { paths: [folder] }]);
 });
 

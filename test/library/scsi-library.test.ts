@@ -135,3 +135,24 @@ test('cartridges do not go to the import/export slots by themselves', async (t) 
   await library.rescan();
   await t.throwsAsync(library.unload('drive0'), { instanceOf: HsmError, code: 'EIO', message: /no slot is free for S00001L9/ });
 });
+
+test('a cartridge goes into the door, and from the door back into a slot', async (t) => {
+  const { library, rig: made } = await opened(t);
+  const slots = (): (string | null)[] => (JSON.parse(readFileSync(made.silo, 'utf8')) as { slots: (string | null)[] }).slots;
+  t.is(await library.exportCartridge('S00002L9'), 'import/export slot 4');
+  t.deepEqual(slots(), ['S00001L9', null, 'S00003L9', 'S00002L9', null]);
+  t.is(await library.exportCartridge('S00002L9'), 'import/export slot 4', 'it is there already');
+  await library.importCartridge('S00002L9');
+  await library.importCartridge('S00002L9');
+  t.deepEqual(slots(), [...barcodes, null, null]);
+  await library.load('S00001L9', 'drive0');
+  await t.throwsAsync(library.exportCartridge('S00001L9'), { code: 'EBUSY' });
+  await t.throwsAsync(library.importCartridge('NOTHERE'), { code: 'NO_VOLUME' });
+  writeFileSync(`${made.silo}.fail`, '');
+  await t.throwsAsync(library.exportCartridge('S00003L9'), { code: 'EIO' });
+  t.deepEqual(slots(), [null, 'S00002L9', 'S00003L9', null, null], 'a move that failed moved nothing');
+  await library.exportCartridge('S00002L9');
+  await library.exportCartridge('S00003L9');
+  await library.unload('drive0');
+  await t.throwsAsync(library.exportCartridge('S00001L9'), { code: 'EIO', message: /empty the door/ });
+});

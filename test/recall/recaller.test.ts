@@ -339,3 +339,21 @@ realTest('a hollow copy carries a record of its own before any data comes: half 
   t.is(native.getxattr(copy, stubXattr), null);
   t.true(bench.isStub('file'));
 });
+
+realTest('what is on the shelf is waited for, the operator is asked, and goes on when it is back', async (t) => {
+  const bench = await recallBench(t, { file: mib, other: 5000 });
+  const [{ barcode } = { barcode: '' }] = await bench.catalog.volumes();
+  await bench.catalog.exportVolume(barcode);
+  const readers = [bench.open('file'), bench.open('other')];
+  await until(() => bench.recaller.rows(null).filter(({ reason }) => reason !== null).length === 2);
+  for (const row of bench.recaller.rows(null)) t.like(row, { state: 'queued', reason: `${barcode} is on the shelf: put it in, then hsm tape import ${barcode}` });
+  t.false(bench.recaller.wants(barcode), 'nobody is about to read it');
+  await until(async () => (await bench.catalog.events(10)).filter(({ kind }) => kind === 'volume-wanted').length === 1);
+  const cancelled = bench.recaller.rows(null).find(({ path }) => path.endsWith('other'))!;
+  t.true(bench.recaller.cancel(Number(cancelled.id.slice(1)), 'EAGAIN', null));
+  t.is(await readers[1]!.answer, 'EAGAIN');
+  await bench.catalog.importVolume(barcode);
+  await bench.recaller.volumeIsBack();
+  t.is(await readers[0]!.answer, null);
+  t.true(bench.isWhole('file'));
+});
