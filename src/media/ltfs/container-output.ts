@@ -6,7 +6,7 @@ import { native } from '../../native/index.ts';
 import { isIndexName, parseIndex, type IndexEntry } from '../format.ts';
 import { parseMetadata } from '../member-metadata.ts';
 import { MemberWalk, type Member } from '../member-walk.ts';
-import { fileName, longestXattr, ltfsNames, ltfsXattrs, writeFully } from './layout.ts';
+import { fileName, longestXattr, ltfsNames, ltfsXattrs, makeFolders, writeFully } from './layout.ts';
 import { manifestText, memberLine, type BlockRuns, type ManifestMember } from './manifest.ts';
 import { SparseMapReader, type Segment } from './sparse-map.ts';
 
@@ -141,9 +141,9 @@ export class ContainerOutput {
 
   async #create(file: string): Promise<OpenFile> {
     const path = join(this.#folder, file);
-    const parent = dirname(path);
+    const parent = dirname(file);
     if (!this.#made.has(parent)) {
-      await mkdir(parent, { recursive: true });
+      await makeFolders(this.#folder, parent);
       this.#made.add(parent);
     }
     return { file, path, handle: await open(path, 'wx') };

@@ -1,6 +1,7 @@
 /** Where things are on an LTFS volume, for people as well as for hsm (docs/tape-format.md "LTFS volumes"). */
 import { constants } from 'node:fs';
-import { open, type FileHandle } from 'node:fs/promises';
+import { mkdir, open, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
 import { errorCode, HsmError } from '../../errors.ts';
 
 export const ltfsNames = {
@@ -33,6 +34,17 @@ export function fileName(name: Buffer): string | null {
   const text = name.toString('utf8');
   const usable = Buffer.from(text).equals(name) ? text : name.toString('latin1').replace(/[\x80-\xff]/g, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`);
   return usable.split('/').some((part) => part === '' || part === '.' || part === '..') ? null : usable;
+}
+
+/** A folder below `base`, which is there, and those above it. Node's own recursive mkdir tells ENOENT of a volume that takes no writes. */
+export async function makeFolders(base: string, path: string): Promise<void> {
+  let folder = base;
+  for (const part of path.split('/')) {
+    folder = join(folder, part);
+    await mkdir(folder).catch((error: unknown) => {
+      if (errorCode(error) !== 'EEXIST') throw error;
+    });
+  }
 }
 
 /** For reading past the page cache: what counts is what LTFS has, not what was just written to it. */

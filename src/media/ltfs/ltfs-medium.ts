@@ -1,12 +1,12 @@
 /** A volume of LTFS: the medium contract on folders of plain files (docs/decisions/0010-ltfs.md). */
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HsmError } from '../../errors.ts';
 import { parseVolumeLabel } from '../format.ts';
 import type { BlockAddress, Medium, WriteResult } from '../medium.ts';
 import { ContainerInput } from './container-input.ts';
 import { ContainerOutput } from './container-output.ts';
-import { ltfsNames, volumeError } from './layout.ts';
+import { ltfsNames, makeFolders, volumeError } from './layout.ts';
 import type { LtfsVolume } from './ltfs-volume.ts';
 import { readMe } from './read-me.ts';
 import { endOf, folderPath, readFolders, type TapeFolder } from './tape-file-table.ts';
@@ -212,7 +212,7 @@ export class LtfsMedium implements Medium {
 
   /** The folder is a write, too: a volume that takes none says so here, before a block counts as written. */
   async #begin(number: number): Promise<void> {
-    await mkdir(join(this.#volume.root, ltfsNames.containers), { recursive: true });
+    await makeFolders(this.#volume.root, ltfsNames.containers);
     const output = await ContainerOutput.create(folderPath(this.#volume.root, number));
     this.#open = { number, start: this.#end, output };
   }
