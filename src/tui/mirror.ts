@@ -51,7 +51,7 @@ export class LiveMirror implements Mirror {
   samples: Sample[] = [];
   #last: { readonly at: number; readonly files: number; readonly bytes: number } | null = null;
 
-  /** True at the end of a round of changes. */
+  /** True when there is something to look at: at the end of a round of changes, and in the first one before the long queue. */
   take(row: WatchRow): boolean {
     this.version += 1;
     if ('watch' in row) {
@@ -72,7 +72,7 @@ export class LiveMirror implements Mirror {
       table.set(key, (before === undefined ? after : { ...before, ...after }));
     }
     if (row.topic === 'status') this.status = this.#statuses.get('status') ?? null;
-    return false;
+    return row.topic === 'drives' && this.link.state !== 'up';
   }
 
   /** What was known stays, to be looked at. */

@@ -150,7 +150,6 @@ test('every size is filled, also after a change', async (t) => {
 test('without colours none are sent, with them they are', async (t) => {
   const plain = await desk(t, [], { columns: 80, rows: 24, env: { NO_COLOR: '1' } });
   await plain.terminal.shows(/guarded/);
-  // eslint-disable-next-line no-control-regex
   const colours = /\x1b\[[\d;]*(3[0-7]|38;5;\d+|9[0-7])m/;
   t.notRegex(await plain.terminal.coloured(), colours);
   for (const each of ['16', '256']) {
