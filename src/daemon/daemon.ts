@@ -14,6 +14,7 @@ import { filesystemAt, isAnother } from './filesystem-at.ts';
 import { applyChange, sourceOf } from './filesystems.ts';
 import { InodeLocks } from './inode-locks.ts';
 import { Jobs } from './jobs.ts';
+import { JobFolder } from './kept-jobs.ts';
 import { tapeKnowledge } from './tape-knowledge.ts';
 
 /** The fds that the keeper hands its worker (native/keeper/worker.cc), from the environment variable HSM_KEEPER. */
@@ -76,7 +77,7 @@ export async function openDaemon(config: Config, fds: KeeperFds, log: Log, onKee
     mayBeBlank: async (barcode) => (await catalog.volume(barcode))?.state === 'scratch',
   });
   const drives = await DrivePool.open(library, { quotas: { read: config.recall.drives, write: config.archive.drives } });
-  const jobs = new Jobs(catalog);
+  const jobs = new Jobs(catalog, new JobFolder(config.state));
   // Events that arrive before the engine stands wait in the keeper: it sends none before ready().
   let recaller: Recaller | null = null;
   let overflows: Overflows | null = null;

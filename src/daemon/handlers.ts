@@ -22,31 +22,24 @@ export function handlersOf(daemon: Daemon): Handlers {
   const { catalog, filesystems, jobs, recaller, config } = daemon;
   const roots = config.filesystems;
   const watches = new Watches(watchSources(daemon));
-  const resolve = (params: Params): ManagedPath[] =>
-    wirePaths(params).map((path) => {
-      const managed = managedPath(path, roots);
-      const filesystem = filesystems[managed.filesystem];
-      if (filesystem !== undefined && filesystem.mountFd < 0) throw new HsmError('ENODEV', `${filesystem.path} is not mounted: hsm mount DEVICE ${filesystem.path}`, { path: filesystem.path });
-      return managed;
-    });
   return {
     archive: async (params, call) => {
       const wanted = parseArchive(params);
-      const paths = resolve(params);
+      const paths = resolvedPaths(daemon, params);
       return jobs.run('archive', spec(params), call, (run) => runArchiveJob(daemon, paths, wanted, run));
     },
     release: async (params, call) => {
-      const paths = resolve(params);
+      const paths = resolvedPaths(daemon, params);
       return jobs.run('release', spec(params), call, (run) => runReleaseJob(daemon, paths, flag(params, 'verbose'), run));
     },
     recall: async (params, call) => {
-      const paths = resolve(params);
+      const paths = resolvedPaths(daemon, params);
       const verbose = flag(params, 'verbose');
-      return jobs.run('recall', spec(params), call, (run) => runRecallJob({ filesystems, recaller, paths, verbose }, run));
+      return jobs.run('recall', spec(params), call, (run) => runRecallJob({ filesystems, recaller, paths, verbose }, run), { paths: params['paths'] });
     },
     verify: async (params, call) => {
       const wanted = parseVerify(params);
-      const paths = params['paths'] === undefined ? [] : resolve(params);
+      const paths = params['paths'] === undefined ? [] : resolvedPaths(daemon, params);
       return jobs.run('verify', spec(params), call, (run) => runVerifyJob(daemon, wanted, paths, run));
     },
     restoreTree: async (params, call) => {
@@ -97,6 +90,24 @@ export function handlersOf(daemon: Daemon): Handlers {
     events: async (params, call) => sendAll(call, (await catalog.events(integer(params, 'limit', 100))).map(eventLine)),
     watch: (params, call) => watches.watch(params, call),
   };
+}
+
+/** Recall jobs that the daemon before this one left go on. */
+export function resumeJobs(daemon: Daemon, leftovers: Awaited<ReturnType<Daemon['jobs']['leftovers']>>): void {
+  const { filesystems, jobs, log, recaller } = daemon;
+  for (const { id, kind, params } of leftovers) {
+    log.info({ job: id, kind }, 'a job of the daemon before this one is taken up');
+    void jobs.resume(id, kind, async (run) => runRecallJob({ filesystems, recaller, paths: resolvedPaths(daemon, params), verbose: false }, run));
+  }
+}
+
+function resolvedPaths({ config, filesystems }: Pick<Daemon, 'config' | 'filesystems'>, params: Params): ManagedPath[] {
+  return wirePaths(params).map((path) => {
+    const managed = managedPath(path, config.filesystems);
+    const filesystem = filesystems[managed.filesystem];
+    if (filesystem !== undefined && filesystem.mountFd < 0) throw new HsmError('ENODEV', `${filesystem.path} is not mounted: hsm mount DEVICE ${filesystem.path}`, { path: filesystem.path });
+    return managed;
+  });
 }
 
 /** What was asked for, as `hsm jobs` shows it: long lists of paths are cut. */

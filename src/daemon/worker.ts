@@ -3,7 +3,7 @@ import type { Config } from '../config.ts';
 import { HsmError } from '../errors.ts';
 import { createLogger, isLevel } from './log.ts';
 import { openDaemon, type Daemon, type KeeperFds } from './daemon.ts';
-import { handlersOf } from './handlers.ts';
+import { handlersOf, resumeJobs } from './handlers.ts';
 import { inherited, leaveToHeir } from './heir.ts';
 import { sayStopped } from '../recall/keeper-client.ts';
 import { restorePauses } from './pauses.ts';
@@ -25,7 +25,7 @@ export async function runWorker(config: Config, fds: KeeperFds): Promise<void> {
     if (!stopping) leaveToHeir(keeperArguments(config, { ...inherited, generation: fds.generation, managed: fds.managed }), fds);
   });
   restorePauses(daemon);
-  await daemon.jobs.closeLeftovers();
+  const leftovers = await daemon.jobs.leftovers();
   const server = await startControlServer({
     path: config.socket,
     handlers: handlersOf(daemon),
@@ -41,6 +41,7 @@ export async function runWorker(config: Config, fds: KeeperFds): Promise<void> {
   if (idle > 0) setInterval(() => daemon.drives.dismountIdle(idle * 1000), Math.min(idle, 10) * 1000).unref();
   daemon.keeper.ready();
   await repairInterrupted(daemon);
+  resumeJobs(daemon, leftovers);
 }
 
 /** Tells the keeper of a daemon that cannot start whether stubs are to be denied until one can. */

@@ -1,7 +1,11 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import test from 'ava';
 import type { JobKind, JobRow, JobState } from '../../src/catalog/model.ts';
 import { Jobs } from '../../src/daemon/jobs.ts';
+import { JobFolder } from '../../src/daemon/kept-jobs.ts';
 import type { Call } from '../../src/daemon/server.ts';
+import { temporaryFolder } from '../fixtures/fake-daemon.ts';
 
 /** Ten lines of catalogue. */
 function fakeCatalog() {
@@ -99,7 +103,7 @@ test('what a daemon before this one left running has failed, what it left queued
   await catalog.addJob('archive', 0, {});
   await catalog.setJob(1, 'running');
   await catalog.addJob('release', 0, {});
-  await new Jobs(catalog).closeLeftovers();
+  t.deepEqual(await new Jobs(catalog).leftovers(), []);
   t.deepEqual(
     catalog.rows.map(({ state }) => state),
     ['failed', 'cancelled'],
@@ -122,4 +126,82 @@ test('after a stop no job is taken, and the running ones have ended', async (t) 
     jobs.run('archive', {}, fakeCall(), async () => ({})),
     { code: 'EAGAIN' },
   );
+});
+
+/** A job that goes on until it is told to end. */
+const untilAborted = async ({ signal }: { readonly signal: AbortSignal }): Promise<object> => {
+  await new Promise((resolve) => signal.addEventListener('abort', resolve));
+  return {};
+};
+const params = { paths: ['/data/a', { base64: 'L2RhdGEv6Q==' }] };
+
+test('a kept job that a stop of the daemon ended is taken up by the next one, and ends there', async (t) => {
+  const catalog = fakeCatalog();
+  const folder = temporaryFolder(t);
+  const first = new Jobs(catalog, new JobFolder(folder));
+  const ended = first.run('recall', {}, fakeCall(), untilAborted, params);
+  while (first.running().length === 0) await new Promise(setImmediate);
+  await first.stop();
+  await ended;
+  t.is(catalog.rows[0]?.state, 'queued');
+  const second = new Jobs(catalog, new JobFolder(folder));
+  t.deepEqual(await second.leftovers(), [{ id: 1, kind: 'recall', params }]);
+  await second.resume(1, 'recall', async () => ({ recalled: 3 }));
+  t.deepEqual([catalog.rows[0]?.state, catalog.rows[0]?.summary], ['done', '{"recalled":3}']);
+  t.deepEqual(await new Jobs(catalog, new JobFolder(folder)).leftovers(), []);
+});
+
+test('a kept job that somebody cancelled is not taken up, not even when the daemon stops at that moment', async (t) => {
+  const catalog = fakeCatalog();
+  const folder = temporaryFolder(t);
+  const jobs = new Jobs(catalog, new JobFolder(folder));
+  const ended = jobs.run('recall', {}, fakeCall(), untilAborted, params);
+  while (!jobs.cancel(1)) await new Promise(setImmediate);
+  await jobs.stop();
+  await ended;
+  t.is(catalog.rows[0]?.state, 'cancelled');
+  t.deepEqual(await new Jobs(catalog, new JobFolder(folder)).leftovers(), []);
+});
+
+test('jobs of other kinds end with the daemon', async (t) => {
+  const catalog = fakeCatalog();
+  const jobs = new Jobs(catalog, new JobFolder(temporaryFolder(t)));
+  const ended = jobs.run('archive', {}, fakeCall(), untilAborted);
+  while (jobs.running().length === 0) await new Promise(setImmediate);
+  await jobs.stop();
+  await ended;
+  t.is(catalog.rows[0]?.state, 'cancelled');
+});
+
+test('a job in whose middle daemons die is taken up three times and no more', async (t) => {
+  const catalog = fakeCatalog();
+  const folder = temporaryFolder(t);
+  void new Jobs(catalog, new JobFolder(folder)).run('recall', {}, fakeCall(), () => new Promise<object>(() => undefined), params);
+  for (let death = 1; death <= 3; death += 1) {
+    while (catalog.rows[0]?.state !== 'running') await new Promise(setImmediate);
+    const next = new Jobs(catalog, new JobFolder(folder));
+    t.is((await next.leftovers()).length, 1, `after death ${death}`);
+    void next.resume(1, 'recall', () => new Promise<object>(() => undefined));
+  }
+  while (catalog.rows[0]?.state !== 'running') await new Promise(setImmediate);
+  t.deepEqual(await new Jobs(catalog, new JobFolder(folder)).leftovers(), []);
+  t.deepEqual(catalog.rows.map(({ state }) => state), ['failed']);
+  t.deepEqual([...new JobFolder(folder).all()], []);
+});
+
+test('a kept job that fails has ended', async (t) => {
+  const catalog = fakeCatalog();
+  const folder = temporaryFolder(t);
+  const jobs = new Jobs(catalog, new JobFolder(folder));
+  await t.throwsAsync(jobs.run('recall', {}, fakeCall(), () => Promise.reject(new Error('no such filesystem')), params));
+  t.is(catalog.rows[0]?.state, 'failed');
+  t.deepEqual([...new JobFolder(folder).all()], []);
+});
+
+test('what cannot be read of kept jobs is left out', (t) => {
+  const folder = temporaryFolder(t);
+  const kept = new JobFolder(folder);
+  writeFileSync(join(folder, 'jobs/j7.json'), '{"params":');
+  writeFileSync(join(folder, 'jobs/j8.json.new'), '{}');
+  t.deepEqual([...kept.all()], []);
 });
