@@ -2,10 +2,10 @@
 import type { Statement } from 'better-sqlite3';
 import { HsmError } from '../errors.ts';
 import { type Counts, noteMove } from './counts.ts';
-import { type Database, integer } from './database.ts';
+import { blob, type Database, integer } from './database.ts';
 import { joinPath, type Directories } from './directories.ts';
-import { fileMoves, type FileRow, type FileState, type NewFileState } from './model.ts';
-import { nameBytes, type StoredName } from './names.ts';
+import { fileMoves, type FileName, type FileRow, type FileState, type NewFileState } from './model.ts';
+import { nameBytes, storedName, type StoredName } from './names.ts';
 import type { OldVersions } from './old-versions.ts';
 import { fileState, fileStateCodes, move, needsObject } from './states.ts';
 import type { Usage, UsageChanges } from './usage.ts';
@@ -33,6 +33,8 @@ const select = `
   SELECT f.ino, f.state, o.size, o.mtime_ns, f.ctime_ns, f.handle_hash, o.id, f.directory, f.name
   FROM files f CROSS JOIN objects o ON o.n = f.object`;
 
+const slash = 0x2f;
+
 /** Rows looked at in one go where a state has no index. */
 const scanRows = 20_000;
 
@@ -51,6 +53,9 @@ export class Files {
   readonly #stretchEnd: Statement<[number, number, number], number>;
   readonly #move: Statement<[number, bigint | null, number, number]>;
   readonly #drop: Statement<[number, number]>;
+  readonly #behind: Statement<[number, number, number], RawFile>;
+  readonly #rename: Statement<[number, StoredName, number, number]>;
+  readonly #owner: Statement<[Buffer], { filesystem: number; ino: number }>;
 
   constructor(db: Database, parts: { directories: Directories; counts: Counts; usage: Usage; old: OldVersions }) {
     this.#directories = parts.directories;
@@ -77,6 +82,14 @@ export class Files {
       .pluck();
     this.#move = db.prepare('UPDATE files SET state = ?, ctime_ns = coalesce(?, ctime_ns) WHERE filesystem = ? AND ino = ?');
     this.#drop = db.prepare('DELETE FROM files WHERE filesystem = ? AND ino = ?');
+    this.#behind = db
+      .prepare<[number, number, number], RawFile>(`${select} WHERE f.filesystem = ? AND f.ino > ? ORDER BY f.ino LIMIT ?`)
+      .raw()
+      .safeIntegers();
+    this.#rename = db.prepare('UPDATE files SET directory = ?, name = ? WHERE filesystem = ? AND ino = ?');
+    this.#owner = db.prepare(
+      `SELECT f.filesystem, f.ino FROM objects o JOIN files f ON f.filesystem = o.filesystem AND f.ino = o.ino AND f.object = o.n WHERE o.id = ${blob}`,
+    );
   }
 
   get(filesystem: number, ino: number): FileRow | undefined {
@@ -139,6 +152,24 @@ export class Files {
     }
     this.#usage.apply(usage);
     this.#counts.apply(filesystem, counts);
+  }
+
+  /** By inode. */
+  behind(filesystem: number, ino: number, limit: number): FileRow[] {
+    return this.#behind.all(filesystem, ino, limit).map((raw) => fileRow(filesystem, raw));
+  }
+
+  /** Names under which files are found now. Inodes that are not known are passed over. */
+  rename(filesystem: number, files: readonly FileName[]): void {
+    for (const { ino, path } of files) {
+      const cut = path.lastIndexOf(slash);
+      this.#rename.run(this.#directories.idOf(filesystem, path.subarray(0, Math.max(cut, 0))), storedName(path.subarray(cut + 1)), filesystem, ino);
+    }
+  }
+
+  /** The file whose present version the object is. */
+  ownerOf(object: Buffer): { filesystem: number; ino: number } | undefined {
+    return this.#owner.get(object);
   }
 
   /** The objects stay, as old versions. Inodes that are not known are passed over. */

@@ -236,6 +236,12 @@ export interface NewFileState {
   readonly ctimeNs?: bigint;
 }
 
+export interface FileName {
+  readonly ino: number;
+  /** Relative to the filesystem's root. */
+  readonly path: Buffer;
+}
+
 /** A stub that was made from an object, on an inode that the catalogue does not know yet. */
 export interface NewStub {
   readonly object: Buffer;
@@ -286,6 +292,14 @@ export interface Catalog {
   moveFiles(filesystem: number, moves: readonly NewFileState[]): Promise<void>;
   /** Forgets rows whose file is gone or foreign. */
   dropFiles(filesystem: number, inos: readonly number[]): Promise<void>;
+  /** Rows of files behind an inode, ascending: a page of all that the catalogue knows. */
+  filesBehind(filesystem: number, ino: number, limit: number): Promise<FileRow[]>;
+  /** Paths as the catalogue has them, in the order of `inos`. */
+  pathsOf(filesystem: number, inos: readonly number[]): Promise<(Buffer | undefined)[]>;
+  /** The names under which files are found now. */
+  renameFiles(filesystem: number, files: readonly FileName[]): Promise<void>;
+  /** The file whose present version an object is. */
+  ownerOf(object: Buffer): Promise<{ readonly filesystem: number; readonly ino: number } | undefined>;
   filesInState(filesystem: number, state: FileState, limit: number): Promise<FileRow[]>;
   countStates(filesystem: number): Promise<Record<FileState, number>>;
   /** Path relative to the filesystem's root, from the catalogue (the file may have been renamed since). */

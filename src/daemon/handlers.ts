@@ -8,6 +8,7 @@ import { managedPath, pathKeys, type ManagedPath } from './managed-paths.ts';
 import { driveStates, queueRowsOf } from './operator-requests.ts';
 import { runRecallJob } from './recall-job.ts';
 import { parseReclaim, runReclaimJob } from './reclaim-job.ts';
+import { parseReconcile, runReconcileJob } from './reconcile-job.ts';
 import { lostFilesystems, lostLine, parseRestore, runRestoreJob } from './restore-job.ts';
 import type { Call, Handlers } from './server.ts';
 import { statusOf } from './status.ts';
@@ -41,6 +42,10 @@ export function handlersOf(daemon: Daemon): Handlers {
       const wanted = parseVerify(params);
       const paths = params['paths'] === undefined ? [] : resolvedPaths(daemon, params);
       return jobs.run('verify', spec(params), call, (run) => runVerifyJob(daemon, wanted, paths, run));
+    },
+    reconcile: async (params, call) => {
+      const wanted = parseReconcile(daemon, params);
+      return jobs.run('reconcile', spec(params), call, (run) => runReconcileJob(daemon, wanted, run));
     },
     restoreTree: async (params, call) => {
       const wanted = parseRestore(daemon, params);

@@ -274,6 +274,39 @@ export interface ReclaimSummary {
   readonly interrupted?: true;
 }
 
+/** A row of `reconcile`. */
+export interface ReconcileLine {
+  readonly path: string;
+  readonly pathBase64?: string;
+  /**
+   * `gone`: the catalogue has a file that is not there. `renamed`: under another name than in the catalogue (`from`). `changed`: other content than
+   * what is on tape. `missing-record`: a stub without its record. `foreign-record`: on a file with data. `foreign-stub`: a hollow file with the record of
+   * another inode, as from a backup. `unknown-stub`: one that the catalogue does not have. `damaged`: a hollow file that fits no object.
+   */
+  readonly finding: 'gone' | 'renamed' | 'changed' | 'missing-record' | 'foreign-record' | 'foreign-stub' | 'unknown-stub' | 'damaged';
+  /** What is done about it; null: nothing can be. */
+  readonly action: 'forget' | 'rename' | 'resident' | 'write-record' | 'drop-record' | 'adopt' | null;
+  readonly done: boolean;
+  /** Why it was not done. */
+  readonly reason: string | null;
+  /** Of `renamed`: the name in the catalogue. */
+  readonly from?: string;
+  /** 32 hex digits. */
+  readonly object?: string;
+}
+
+export interface ReconcileSummary {
+  readonly summary: true;
+  /** Files that were looked at. */
+  readonly files: number;
+  /** By kind. */
+  readonly findings: Readonly<Record<string, number>>;
+  readonly done: number;
+  /** Actions that did not succeed. */
+  readonly failed: number;
+  readonly interrupted?: true;
+}
+
 /** A row of `lostFilesystems`. */
 export interface LostFilesystemLine {
   readonly uuid: string;
@@ -310,6 +343,7 @@ export const access = {
   archive: 'operators', // ArchiveParams -> FileRowLine rows, progress, Summary
   release: 'operators', // PathsParams -> FileRowLine rows, progress, Summary
   recall: 'operators', // PathsParams -> FileRowLine rows, progress, Summary
+  reconcile: 'operators', // {filesystemPath?, adopt, dryRun} -> ReconcileLine rows, progress, ReconcileSummary
   restoreTree: 'operators', // {from?, into?, paths?, verbose} -> FileRowLine rows, progress, RestoreTreeSummary
   lostFilesystems: 'operators', // -> LostFilesystemLine rows
   files: 'everyone', // {filesystemPath, inos: number[]} -> result: per ino null | FileInfo
