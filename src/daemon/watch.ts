@@ -98,10 +98,17 @@ function visible(topic: WatchTopic, rows: readonly Row[], { operator, peer }: Ca
   return rows.filter((row) => (row['waiters'] as readonly { readonly uid: number }[]).some(({ uid }) => uid === peer.uid));
 }
 
+/** Where a request stands in its queue. */
+const places: readonly string[] = ['position', 'readyAt'];
+/** With one request done all behind it move up: so many that did nothing else are told of every so many rounds. */
+const manyMoved = 500;
+const movedRounds = 5;
+
 /** What a client was told of one topic. */
 export class Known {
   readonly #key: string;
   #rows = new Map<unknown, Row>();
+  #rounds = 0;
 
   constructor(key: string) {
     this.#key = key;
@@ -110,20 +117,29 @@ export class Known {
   /** New rows whole, of changed ones the key and what changed; the keys of those that are no more. */
   update(rows: readonly Row[]): { readonly set: readonly Row[]; readonly gone: readonly unknown[] } {
     const set: Row[] = [];
+    const moved: Row[] = [];
     const next = new Map<unknown, Row>();
     for (const row of rows) {
       const key = row[this.#key];
       const before = this.#rows.get(key);
-      const told = before === undefined ? row : changed(before, row);
+      const changes = before === undefined ? row : changed(before, row);
+      next.set(key, before === undefined ? row : before);
       if (before === undefined) set.push(row);
-      else if (told !== null) set.push({ [this.#key]: key, ...told });
-      next.set(key, before !== undefined && told === null ? before : before === undefined ? row : { ...row, ...keptPoints(before, row, told) });
+      else if (changes !== null) (isMove(changes) ? moved : set).push({ [this.#key]: key, ...changes });
+    }
+    this.#rounds += 1;
+    if (moved.length <= manyMoved || this.#rounds >= movedRounds) {
+      set.push(...moved);
+      this.#rounds = 0;
     }
     const gone = [...this.#rows.keys()].filter((key) => !next.has(key));
+    for (const each of set) next.set(each[this.#key], { ...next.get(each[this.#key]), ...each });
     this.#rows = next;
     return { set, gone };
   }
 }
+
+const isMove = (changes: Row): boolean => Object.keys(changes).every((key) => places.includes(key));
 
 function changed(before: Row, after: Row): Record<string, unknown> | null {
   if (before === after) return null;
@@ -135,9 +151,6 @@ function changed(before: Row, after: Row): Record<string, unknown> | null {
   }
   return changes;
 }
-
-/** What the client believes still, where a change was too small to tell it of. */
-const keptPoints = (before: Row, after: Row, told: Row | null): Row => ('readyAt' in after && told !== null && !('readyAt' in told) ? { readyAt: before['readyAt'] } : {});
 
 /** An estimate of when moves all the time: only a move by a tenth of what is left is worth a word. */
 function isNear(before: unknown, after: unknown): boolean {

@@ -26,6 +26,17 @@ test('an estimate that hardly moves is no change, however long it creeps', (t) =
   t.deepEqual(known.update([{ id: 'a', readyAt: null, n: 1 }]).set, [{ id: 'a', readyAt: null }]);
 });
 
+test('when all of a long queue moves up, that is told every fifth round, and what else happens at once', (t) => {
+  const known = new Known('id');
+  const queue = (from: number, state = 'queued'): Row[] => Array.from({ length: 1000 }, (_, i) => ({ id: `r${i}`, position: i - from, state: i === 7 ? state : 'queued' }));
+  t.is(known.update(queue(0)).set.length, 1000);
+  const told = [1, 2, 3, 4, 5, 6].map((from) => known.update(queue(from)).set.length);
+  t.deepEqual(told, [0, 0, 0, 0, 1000, 0]);
+  t.deepEqual(known.update(queue(6, 'restoring')).set, [{ id: 'r7', position: 1, state: 'restoring' }]);
+  const later = [1, 2, 3].map(() => known.update(queue(6, 'restoring')).set.length);
+  t.deepEqual(later, [0, 0, 999], 'compared with what was told');
+});
+
 test('whatever changes, a client that applies the changes has what the daemon has', async (t) => {
   let rows = new Map<string, Row>();
   const watches = new Watches({ ...nothing, queue: () => [...rows.values()] });
