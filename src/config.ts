@@ -2,7 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { parse } from 'smol-toml';
+import { limitRule } from './config-limits.ts';
 import { exitCodes, HsmError } from './errors.ts';
+import type { LimitRule } from './recall/limits/rules.ts';
 import { parseAge, parseSize } from './units.ts';
 
 /** What is written to volumes: containers one after the other, or files on LTFS. */
@@ -67,6 +69,14 @@ export interface Config {
     readonly share: number;
     /** How many drives readers may have at a time; 0: all. */
     readonly drives: number;
+    /** Rules against recall storms, before those that are there by default. */
+    readonly limits: readonly LimitRule[];
+    readonly defaultLimits: boolean;
+    /** So many requests of one user at a time are reported as a storm; 0: none is. */
+    readonly stormFiles: number;
+    /** Percent of a filesystem that recalls leave free, and how long they wait for room before ENOSPC, seconds. */
+    readonly keepFreePercent: number;
+    readonly fullWaitS: number;
     /** Seconds after which waiters get EAGAIN; 0: never. */
     readonly timeoutS: number;
     /** How the kernel opens the files of events: `auto` is `rdonly`, since `rdwr` refuses readers of read-only views. */
@@ -127,6 +137,11 @@ export function loadConfig(file: string): Config {
       turnS: recall.number('turn_s', 900),
       share: Math.max(1, recall.number('share', 64)),
       drives: recall.number('drives', 0),
+      limits: recall.optionalTables('limit').map(limitRule),
+      defaultLimits: recall.flag('default_limits', true),
+      stormFiles: recall.number('storm_files', 1000),
+      keepFreePercent: recall.number('keep_free_percent', 1),
+      fullWaitS: recall.number('full_wait_s', 60),
       timeoutS: recall.number('timeout_s', 0),
       eventFd: recall.choice('event_fd', ['auto', 'rdonly', 'rdwr'], 'auto'),
     },
@@ -180,13 +195,13 @@ class Reader {
     return this.#table[key];
   }
 
-  #fail(key: string, expected: string): HsmError {
+  fail(key: string, expected: string): HsmError {
     return problem(this.#file, `is wrong: ${this.#prefix}${key} must be ${expected}`);
   }
 
   table(key: string): Reader {
     const value = this.#get(key) ?? {};
-    if (typeof value !== 'object' || Array.isArray(value)) throw this.#fail(key, 'a table');
+    if (typeof value !== 'object' || Array.isArray(value)) throw this.fail(key, 'a table');
     return new Reader(this.#file, value as Table, `${this.#prefix}${key}.`);
   }
 
@@ -194,20 +209,30 @@ class Reader {
   tables(key: string): readonly Reader[] {
     const value = this.#get(key);
     const isTable = (each: unknown): each is Table => typeof each === 'object' && each !== null && !Array.isArray(each);
-    if (!Array.isArray(value) || value.length === 0 || !value.every(isTable)) throw this.#fail(key, `one or more tables [[${this.#prefix}${key}]]`);
+    if (!Array.isArray(value) || value.length === 0 || !value.every(isTable)) throw this.fail(key, `one or more tables [[${this.#prefix}${key}]]`);
     return value.map((each, i) => new Reader(this.#file, each, `${this.#prefix}${key}[${i}].`));
+  }
+
+  optionalTables(key: string): readonly Reader[] {
+    return this.#get(key) === undefined ? [] : this.tables(key);
+  }
+
+  flag(key: string, fallback: boolean): boolean {
+    const value = this.#get(key) ?? fallback;
+    if (typeof value !== 'boolean') throw this.fail(key, 'true or false');
+    return value;
   }
 
   text(key: string, fallback: string): string {
     const value = this.#get(key) ?? fallback;
-    if (typeof value !== 'string' || value === '') throw this.#fail(key, 'a text');
+    if (typeof value !== 'string' || value === '') throw this.fail(key, 'a text');
     return value;
   }
 
   /** Must be there when no fallback is given. */
   path(key: string, fallback?: string): string {
     const value = this.#get(key) ?? fallback;
-    if (typeof value !== 'string' || value === '') throw this.#fail(key, 'a path');
+    if (typeof value !== 'string' || value === '') throw this.fail(key, 'a path');
     return isAbsolute(value) ? value : join(dirname(this.#file), value);
   }
 
@@ -217,20 +242,20 @@ class Reader {
 
   strings(key: string, fallback: readonly string[]): readonly string[] {
     const value = this.#get(key) ?? fallback;
-    if (!Array.isArray(value) || !value.every((each): each is string => typeof each === 'string')) throw this.#fail(key, 'a list of strings');
+    if (!Array.isArray(value) || !value.every((each): each is string => typeof each === 'string')) throw this.fail(key, 'a list of strings');
     return value;
   }
 
   choice<T extends string>(key: string, choices: readonly T[], fallback: T): T {
     const value = this.#get(key) ?? fallback;
     const found = choices.find((choice) => choice === value);
-    if (found === undefined) throw this.#fail(key, `one of ${choices.join(', ')}`);
+    if (found === undefined) throw this.fail(key, `one of ${choices.join(', ')}`);
     return found;
   }
 
   number(key: string, fallback: number): number {
     const value = this.#get(key) ?? fallback;
-    if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) throw this.#fail(key, 'a number of 0 or more');
+    if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) throw this.fail(key, 'a number of 0 or more');
     return value;
   }
 
@@ -246,7 +271,7 @@ class Reader {
   age(key: string, fallback: string): number {
     const value = this.#get(key) ?? fallback;
     const seconds = typeof value === 'string' ? parseAge(value) : null;
-    if (seconds === null) throw this.#fail(key, 'an age such as 90d or 1y');
+    if (seconds === null) throw this.fail(key, 'an age such as 90d or 1y');
     return seconds;
   }
 
@@ -254,7 +279,7 @@ class Reader {
     const value = this.#get(key);
     if (value === undefined) return fallback;
     const size = typeof value === 'string' ? parseSize(value) : value;
-    if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 1) throw this.#fail(key, 'a size such as 256M or 4G');
+    if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 1) throw this.fail(key, 'a size such as 256M or 4G');
     return size;
   }
 

@@ -21,7 +21,7 @@ test('a config that names only filesystems has every default', (t) => {
     filesystems: ['/data'],
     library: { kind: 'virtual', path: '/var/lib/hsm/library', timing: 'none', format: 'tar' },
     archive: { pools: ['default'], containerSize: 256 * 2 ** 20, drives: 0, retentionS: 7_776_000 },
-    recall: { batchWindowMs: 20, turnS: 900, share: 64, drives: 0, timeoutS: 0, eventFd: 'auto' },
+    recall: { batchWindowMs: 20, turnS: 900, share: 64, drives: 0, limits: [], defaultLimits: true, stormFiles: 1000, keepFreePercent: 1, fullWaitS: 60, timeoutS: 0, eventFd: 'auto' },
     dismountAfterS: 600,
   });
 });
@@ -48,8 +48,38 @@ share = 10
 drives = 2
 timeout_s = 60
 event_fd = "rdwr"
+default_limits = false
+storm_files = 0
+keep_free_percent = 5
+full_wait_s = 0
+[[recall.limit]]
+name = "students"
+programs = ["find"]
+uids = ["1000-1999", "5"]
+gids = ["7"]
+cgroups = ["/user.slice/*"]
+action = "fail"
+per = "cgroup"
+concurrent = 3
+files_per_hour = 100
+bytes_per_hour = "10G"
 `,
   );
+  const limit = {
+    name: 'students',
+    programs: ['find'],
+    uids: [
+      { first: 1000, last: 1999 },
+      { first: 5, last: 5 },
+    ],
+    gids: [7],
+    cgroups: ['/user.slice/*'],
+    action: 'fail',
+    per: 'cgroup',
+    concurrent: 3,
+    filesPerHour: 100,
+    bytesPerHour: 10 * 2 ** 30,
+  } as const;
   t.deepEqual(loadConfig(file), {
     file,
     state: '/s',
@@ -57,7 +87,7 @@ event_fd = "rdwr"
     filesystems: ['/a', '/b'],
     library: { kind: 'virtual', path: '/l', timing: 'lto9', format: 'tar' },
     archive: { pools: ['one', 'two'], containerSize: 2 ** 30, drives: 1, retentionS: 7_776_000 },
-    recall: { batchWindowMs: 500, turnS: 120, share: 10, drives: 2, timeoutS: 60, eventFd: 'rdwr' },
+    recall: { batchWindowMs: 500, turnS: 120, share: 10, drives: 2, timeoutS: 60, eventFd: 'rdwr', defaultLimits: false, stormFiles: 0, keepFreePercent: 5, fullWaitS: 0, limits: [limit] },
     dismountAfterS: 0,
   });
 });
@@ -107,7 +137,7 @@ test('what init writes loads, whatever the paths are', (t) => {
 test('the values that init writes as comments are the defaults', (t) => {
   const text = configText({ state: '/var/lib/hsm', library: '/l', scsi: null, filesystems: [{ path: '/d', type: 'ext4', uuid: '' }], timing: 'none', format: 'tar' });
   const plain = loadConfig(write(t, text));
-  const spelled = loadConfig(write(t, text.replace(/^# (socket|container_size|dismount_after_s|turn_s|share|drives) =/gm, '$1 =')));
+  const spelled = loadConfig(write(t, text.replace(/^# (socket|container_size|dismount_after_s|turn_s|share|drives|default_limits|storm_files|keep_free_percent|full_wait_s) =/gm, '$1 =')));
   t.deepEqual({ ...spelled, file: '' }, { ...plain, file: '' });
 });
 
@@ -140,6 +170,11 @@ test('drives without a robot are loaded by an operator', (t) => {
 test('a drive without a device', wrong, 'filesystems = ["/d"]\n[library]\nkind = "scsi"\nchanger = "/dev/sch0"\n[[library.drive]]\nname = "a"', /library\.drive\[0\]\.device must be a path/);
 test('an unknown key of a drive', wrong, 'filesystems = ["/d"]\n[library]\nkind = "scsi"\nchanger = "/dev/sch0"\n[[library.drive]]\ndevice = "/dev/nst0"\nslot = 1', /unknown key library\.drive\[0\]\.slot/);
 test('a key of the other kind of library', wrong, 'filesystems = ["/d"]\n[library]\nchanger = "/dev/sch0"', /unknown key library\.changer/);
+
+test('a limit that delays for ever', wrong, 'filesystems = ["/d"]\n[[recall.limit]]\naction = "delay"', /recall\.limit\[0\]\.action must be .*a limit above 0/);
+test('a limit for a user that is no number', wrong, 'filesystems = ["/d"]\n[[recall.limit]]\naction = "deny"\nuids = ["anna"]', /uids and gids must be numbers/);
+test('an unknown key of a limit', wrong, 'filesystems = ["/d"]\n[[recall.limit]]\naction = "deny"\nuser = "anna"', /unknown key recall\.limit\[0\]\.user/);
+test('a flag that is none', wrong, 'filesystems = ["/d"]\n[recall]\ndefault_limits = "no"', /default_limits must be true or false/);
 
 test('--config comes before HSM_CONFIG', (t) => {
   t.is(configPath('/x/y.toml'), '/x/y.toml');

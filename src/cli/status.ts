@@ -30,7 +30,8 @@ export function statusLines(status: Status, now: number): string[] {
     lines.push(`filesystem   ${printable(each.path)} (${each.type}, ${guards[each.guard]}): ${files}`);
     if (each.warning) lines.push(`             ${each.warning}`);
   }
-  lines.push(`recalls      ${recalls.queued} queued, ${recalls.active} active, ${recalls.failed} failed`);
+  lines.push(`recalls      ${recalls.queued} queued, ${recalls.active} active, ${recalls.failed} failed${heldBack(recalls)}`);
+  for (const { uid, exe, requests } of recalls.storms ?? []) lines.push(`storm        user ${uid} asks for ${requests} files at once, most of them by ${printable(exe)}`);
   for (const each of status.pauses ?? []) lines.push(`PAUSED       ${pauseInWords(each)}`);
   for (const each of drives) lines.push(`drive        ${driveInWords(each)}`);
   lines.push(`volumes      ${volumesInWords(volumes)}`);
@@ -55,4 +56,9 @@ function volumesInWords(volumes: readonly VolumeLine[]): string {
   const capacity = volumes.reduce((sum, each) => sum + each.capacity, 0);
   const counts = [...states].map(([state, count]) => `${count} ${state}`).join(', ');
   return volumes.length === 0 ? `none: add some with 'hsm tape add'` : `${counts}; ${formatSize(used)} of ${formatSize(capacity)} used`;
+}
+
+function heldBack({ waiting = 0, refused = {} }: Status['recalls']): string {
+  const rules = Object.entries(refused).map(([rule, count]) => `${count} by ${rule}`);
+  return `${waiting > 0 ? `, ${waiting} held back` : ''}${rules.length > 0 ? `; refused ${rules.join(', ')}` : ''}`;
 }

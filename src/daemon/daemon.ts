@@ -8,7 +8,8 @@ import { requestText, type OperatorRequest } from '../library/changer.ts';
 import { DrivePool } from '../library/drive-pool.ts';
 import { openLibrary, type CartridgeLibrary } from '../library/open-library.ts';
 import { type FilesystemChange, KeeperClient, type KeeperEvents, type Overflows } from '../recall/keeper-client.ts';
-import { Recaller, type Log } from '../recall/recaller.ts';
+import { Recaller } from '../recall/recaller.ts';
+import type { Log } from '../recall/recaller-options.ts';
 import type { ManagedFilesystem } from '../recall/restorer.ts';
 import { filesystemAt, isAnother } from './filesystem-at.ts';
 import { applyChange, sourceOf } from './filesystems.ts';
@@ -108,6 +109,7 @@ export async function openDaemon(config: Config, fds: KeeperFds, log: Log, onKee
     filesystems,
     groupFd: fds.group,
     ...tapeKnowledge(config, catalog),
+    gate: { ...config.recall, waitMs: config.recall.fullWaitS * 1000 },
     timeoutS: config.recall.timeoutS,
     log,
   });

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { errorCode, HsmError, refusal } from '../errors.ts';
 import { mounts, mountOf } from '../mounts.ts';
 import type { FilesystemChange } from '../recall/keeper-client.ts';
-import type { Log } from '../recall/recaller.ts';
+import type { Log } from '../recall/recaller-options.ts';
 import type { Daemon, DaemonFilesystem } from './daemon.ts';
 
 /** The kernel ends a filesystem some time after its last mount. */

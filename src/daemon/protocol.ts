@@ -200,8 +200,21 @@ export interface Status {
     readonly mounted: boolean;
     readonly warning: string | null;
   }[];
-  /** `files` and `bytes`: brought back since the daemon started. */
-  readonly recalls: { readonly queued: number; readonly active: number; readonly failed: number; readonly files?: number; readonly bytes?: number };
+  /**
+   * `files`, `bytes` and `refused` (by rule): since the daemon started. `waiting`: of the queued ones, those that limits, pauses or a full filesystem
+   * hold back.
+   */
+  readonly recalls: {
+    readonly queued: number;
+    readonly active: number;
+    readonly failed: number;
+    readonly files?: number;
+    readonly bytes?: number;
+    readonly waiting?: number;
+    /** Users who ask for very many files at once; `since` in ms since the epoch. */
+    readonly storms?: readonly { readonly uid: number; readonly exe: string; readonly requests: number; readonly since: number }[];
+    readonly refused?: Readonly<Record<string, number>>;
+  };
   readonly pauses?: readonly PauseLine[];
   readonly drives: readonly DriveLine[];
   readonly volumes: readonly VolumeLine[];

@@ -1,5 +1,6 @@
 /** `hsm recall PATH...`: finds the stubs below the paths and hands them to the recall engine, in windows that keep memory bounded. */
-import type { Recaller, Wanted } from '../recall/recaller.ts';
+import type { Recaller } from '../recall/recaller.ts';
+import type { Wanted } from '../recall/recaller-options.ts';
 import type { ManagedFilesystem } from '../recall/restorer.ts';
 import { native, type WalkBatch } from '../native/index.ts';
 import { pathKeys, type ManagedPath } from './managed-paths.ts';

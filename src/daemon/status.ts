@@ -1,6 +1,7 @@
 /** The object of `hsm status --json`. */
 import type { FileState } from '../catalog/model.ts';
 import { version } from '../version.ts';
+import type { RecallCounts } from '../recall/recaller.ts';
 import type { Daemon } from './daemon.ts';
 import { warningOf } from './filesystems.ts';
 import { driveStates } from './operator-requests.ts';
@@ -20,7 +21,7 @@ export interface Status {
     /** What is wrong with it; null when nothing is. */
     readonly warning: string | null;
   } & Partial<Record<FileState, number>>)[];
-  readonly recalls: { readonly queued: number; readonly active: number; readonly failed: number; readonly files: number; readonly bytes: number };
+  readonly recalls: RecallCounts;
   readonly pauses: readonly PauseLine[];
   readonly drives: readonly object[];
   readonly volumes: readonly object[];

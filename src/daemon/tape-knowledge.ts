@@ -2,7 +2,7 @@
 import type { Catalog } from '../catalog/model.ts';
 import type { Config } from '../config.ts';
 import { modelOfBarcode, mountSeconds, physicalPosition, tapeModel, type TapeModel } from '../library/timing.ts';
-import type { RecallerOptions } from '../recall/recaller.ts';
+import type { RecallerOptions } from '../recall/recaller-options.ts';
 import { blockSize } from '../recall/scheduler/travel.ts';
 
 /** What changing a volume costs where nothing is known of the drives, seconds. */

@@ -5,7 +5,7 @@ import { stubXattr, type StubRecord } from '../stub.ts';
 import { classify, readInode } from './classify.ts';
 import type { DenialErrno, StubEvent } from './keeper-client.ts';
 import { findLostRecord } from './lost-record.ts';
-import type { Log } from './recaller.ts';
+import type { Log } from './recaller-options.ts';
 import type { ManagedFilesystem } from './restorer.ts';
 
 export type Admission =

@@ -12,7 +12,8 @@ export class Parking {
 
   /** `key`: what it waits for. `reason`: the same for people. */
   park(request: RecallRequest, key: string, reason: string): void {
-    this.leave(request);
+    // Who waits for the same thing still keeps his turn.
+    if (!this.isParked(request, key)) this.leave(request);
     this.#places.set(request, { key, reason });
     const group = this.#byKey.get(key);
     if (group === undefined) this.#byKey.set(key, new Set([request]));
@@ -30,15 +31,9 @@ export class Parking {
     return true;
   }
 
-  /** Takes the first `most` that wait for `key` out, in the order in which they came. */
-  take(key: string, most = Infinity): RecallRequest[] {
-    const taken: RecallRequest[] = [];
-    for (const request of this.#byKey.get(key) ?? []) {
-      if (taken.length >= most) break;
-      taken.push(request);
-    }
-    for (const request of taken) this.leave(request);
-    return taken;
+  /** All that wait for `key`, in the order in which they came. They may leave meanwhile. */
+  of(key: string): Iterable<RecallRequest> {
+    return this.#byKey.get(key) ?? [];
   }
 
   reasonOf(request: RecallRequest): string | null {
@@ -47,6 +42,14 @@ export class Parking {
 
   get size(): number {
     return this.#places.size;
+  }
+
+  get keys(): string[] {
+    return [...this.#byKey.keys()];
+  }
+
+  isParked(request: RecallRequest, key: string): boolean {
+    return this.#places.get(request)?.key === key;
   }
 
   [Symbol.iterator](): Iterator<RecallRequest> {

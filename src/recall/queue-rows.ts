@@ -1,6 +1,6 @@
 /** Recall requests as operators see them: those under way, and those that failed lately. */
 import type { Parking } from './parking.ts';
-import type { RecallFailure, RecallRequest } from './requests.ts';
+import type { RecallRequest } from './requests.ts';
 import type { VolumeService } from './volume-service.ts';
 
 /** One line of `hsm queue --json`. */
@@ -24,9 +24,6 @@ export interface QueueRow {
   readonly reason: string | null;
   readonly waiters: readonly { readonly pid: number; readonly uid: number; readonly exe: string }[];
 }
-
-const failedKept = 100;
-const failedKeptMs = 600_000;
 
 /** Requests in the order in which they will be served: first those under way. */
 export function queueRows(requests: Iterable<RecallRequest>, service: Pick<VolumeService, 'scheduler' | 'etas'>, parking: Parking): QueueRow[] {
@@ -68,34 +65,4 @@ export function rowOf(request: RecallRequest, volume: string | null, position: n
     reason: request.reason,
     waiters: [...request.waiters.values()].map(({ pid, uid, exe }) => ({ pid, uid, exe })),
   };
-}
-
-export interface FailedRequest {
-  readonly row: QueueRow;
-  readonly filesystem: number;
-  /** Below the filesystem's root. */
-  readonly relPath: Buffer | null;
-  readonly at: number;
-}
-
-/** The last hundred that failed within ten minutes. */
-export class FailedRows {
-  readonly #failed: FailedRequest[] = [];
-
-  add(request: RecallRequest, failure: RecallFailure): void {
-    const row: QueueRow = { ...rowOf(request, null, null, null), state: 'failed', done: 0, reason: failure.message };
-    this.#failed.push({ row, filesystem: request.filesystem, relPath: request.interests[0]?.relPath ?? null, at: Date.now() });
-    if (this.#failed.length > failedKept) this.#failed.shift();
-  }
-
-  /** Takes it out. */
-  take(id: string): FailedRequest | undefined {
-    const index = this.#failed.findIndex(({ row }) => row.id === id);
-    return index < 0 ? undefined : this.#failed.splice(index, 1)[0];
-  }
-
-  get rows(): QueueRow[] {
-    const since = Date.now() - failedKeptMs;
-    return this.#failed.filter(({ at }) => at >= since).map(({ row }) => row);
-  }
 }

@@ -1,53 +1,38 @@
 /** The recall engine: stub events and jobs become requests, one per inode; requests are restored volume by volume; waiters are answered. */
 import { closeSync } from 'node:fs';
-import type { Catalog, CopyRow } from '../catalog/model.ts';
-import type { TapeModel } from '../library/timing.ts';
+import type { CopyRow } from '../catalog/model.ts';
 import { decodeStubRecord } from '../stub.ts';
 import { admissionOf, isStubWithoutRecord, type Admission } from './admission.ts';
 import { Committer } from './committer.ts';
-import { denialErrnos, type DenialErrno, type Keeper, type StubEvent } from './keeper-client.ts';
+import { unusable, usable } from './copies.ts';
+import { Failures } from './failures.ts';
+import { Gate, pausedKey } from './gate.ts';
+import { denialErrnos, type DenialErrno, type StubEvent } from './keeper-client.ts';
+import type { Storm } from './limits/storms.ts';
 import { MoveBatch } from './move-batch.ts';
 import { Parking } from './parking.ts';
-import { FailedRows, type QueueRow, queueRows } from './queue-rows.ts';
-import { isWanted, priorities, requestKey, type JobInterest, type RecallFailure, type RecallRequest } from './requests.ts';
-import type { ManagedFilesystem } from './restorer.ts';
+import { type QueueRow, queueRows } from './queue-rows.ts';
+import type { RecallerOptions, Wanted } from './recaller-options.ts';
+import { isWanted, priorities, requestKey, type RecallFailure, type RecallRequest } from './requests.ts';
 import { wantedAgain } from './retry.ts';
 import type { Pause, PauseRow } from './scheduler/pauses.ts';
-import type { SchedulerSettings } from './scheduler/scheduler.ts';
-import type { Geometry } from './scheduler/travel.ts';
-import { VolumeService, type RecallDrives } from './volume-service.ts';
+import { VolumeService } from './volume-service.ts';
 
-export interface Log {
-  info(data: object, message: string): void;
-  warn(data: object, message: string): void;
-  error(data: object, message: string): void;
-}
+/** How often requests that wait for room or for the next hour are looked at. */
+const lookAgainMs = 2000;
 
-export interface RecallerOptions {
-  readonly keeper: Keeper;
-  readonly catalog: Pick<Catalog, 'object' | 'objects' | 'filesByInode' | 'moveFiles' | 'logEvent' | 'addRecallRequest' | 'endRecallRequests'>;
-  readonly drives: RecallDrives;
-  readonly filesystems: readonly ManagedFilesystem[];
-  readonly groupFd: number;
-  readonly scheduler: SchedulerSettings;
-  /** How the drives of a volume move; null: unknown. */
-  readonly modelOf?: (volume: string) => TapeModel | null;
-  /** Where the blocks of a volume lie before it is loaded; null: unknown. */
-  readonly geometryOf?: (volume: string) => Promise<Geometry | null>;
-  /** Seconds after which waiters are sent away with EAGAIN; 0: never. */
-  readonly timeoutS: number;
-  readonly log: Log;
-}
-
-/** A file that a job wants back. */
-export interface Wanted {
-  /** Index in the configuration's filesystems. */
-  readonly filesystem: number;
-  readonly ino: number;
-  /** The record's 64 bytes. */
-  readonly bytes: Buffer;
-  readonly path: string;
-  readonly interest: JobInterest;
+export interface RecallCounts {
+  readonly queued: number;
+  readonly active: number;
+  readonly failed: number;
+  /** Held back by limits, pauses or for want of room; among `queued`. */
+  readonly waiting: number;
+  /** Brought back since the start. */
+  readonly files: number;
+  readonly bytes: number;
+  readonly storms: readonly Storm[];
+  /** How many were refused since the start, by rule. */
+  readonly refused: Readonly<Record<string, number>>;
 }
 
 export class Recaller {
@@ -58,17 +43,22 @@ export class Recaller {
   /** Volumes on the shelf that an operator was asked for. */
   readonly #asked = new Set<string>();
   readonly #parking = new Parking();
-  readonly #failed = new FailedRows();
+  readonly #gate: Gate;
+  readonly #failures: Failures;
   readonly #committer: Committer;
   readonly #moves: MoveBatch;
   #nextId = 1;
   #stopping = false;
+  /** Of the parking: to be looked at when this turn of the event loop is over. */
+  readonly #woken = new Set<string>();
+  readonly #lookAgain: NodeJS.Timeout;
   /** Brought back since the start. */
   #files = 0;
   #bytes = 0;
 
   constructor(options: RecallerOptions) {
     this.#options = options;
+    this.#failures = new Failures(options);
     this.#committer = new Committer(options.groupFd);
     this.#moves = new MoveBatch(options.catalog, (error) => options.log.error({ error }, 'a state move was not recorded'));
     this.#service = new VolumeService({
@@ -86,6 +76,8 @@ export class Recaller {
         failed: (request, failure, next) => this.#attemptFailed(request, failure, next),
       },
     });
+    this.#gate = new Gate(options.gate, options.filesystems, this.#service.scheduler.pauses, (storm, begun) => this.#tellStorm(storm, begun));
+    this.#lookAgain = setInterval(() => this.#wake(this.#parking.keys, true), lookAgainMs).unref();
   }
 
   /** A reader waits for an answer to this event, and always gets one. Takes the event's fd over. */
@@ -137,7 +129,7 @@ export class Recaller {
 
   /** Requests in the order in which they will be served, those that failed lately last. `uid` limits it to that user's own. */
   rows(uid: number | null): QueueRow[] {
-    const rows = [...queueRows(this.#byKey.values(), this.#service, this.#parking), ...this.#failed.rows];
+    const rows = [...queueRows(this.#byKey.values(), this.#service, this.#parking), ...this.#failures.rows];
     return uid === null ? rows : rows.filter((row) => row.waiters.some((waiter) => waiter.uid === uid));
   }
 
@@ -146,11 +138,14 @@ export class Recaller {
     return [...this.#byKey.values()].flatMap((request) => (request.filesystem === filesystem ? [request.path] : []));
   }
 
-  /** `files` and `bytes`: brought back since the start. */
-  counts(): { readonly queued: number; readonly active: number; readonly failed: number; readonly files: number; readonly bytes: number } {
+  counts(): RecallCounts {
+    return { ...this.#tally(), waiting: this.#parking.size, storms: this.#gate.storms, refused: this.#gate.refused };
+  }
+
+  #tally(): { readonly queued: number; readonly active: number; readonly failed: number; readonly files: number; readonly bytes: number } {
     let active = 0;
     for (const request of this.#byKey.values()) if (request.state === 'restoring' || request.state === 'locating') active += 1;
-    return { queued: this.#byKey.size - active, active, failed: this.#failed.rows.length, files: this.#files, bytes: this.#bytes };
+    return { queued: this.#byKey.size - active, active, failed: this.#failures.rows.length, files: this.#files, bytes: this.#bytes };
   }
 
   /** Sends the waiters of `r<id>` away with an errno. False when there is no such request, or (with a uid) it is another user's. */
@@ -159,6 +154,13 @@ export class Recaller {
     if (request === undefined || (uid !== null && ![...request.waiters.values()].some((waiter) => waiter.uid === uid))) return false;
     this.#cancelRequest(request, { code: errno, message: 'cancelled' });
     return true;
+  }
+
+  /** Sends all that only this user's programs wait for away. How many there were. */
+  cancelUser(uid: number, errno: DenialErrno): number {
+    const his = [...this.#byKey.values()].filter(({ waiters }) => waiters.size > 0 && [...waiters.values()].every((waiter) => waiter.uid === uid));
+    for (const request of his) this.#cancelRequest(request, { code: errno, message: 'cancelled' });
+    return his.length;
   }
 
   /** Of `r<id>`; higher goes first, `priorities` are what requests begin with. False when there is no such request. */
@@ -175,7 +177,7 @@ export class Recaller {
   pause(pause: Pause, reason: string | null, since = Date.now()): void {
     this.#service.scheduler.pauses.set(pause, reason, since);
     if (pause.kind === 'user') {
-      for (const request of this.#byKey.values()) if (request.owner === `u${pause.uid}` && request.object !== null && !this.#service.isActive(request)) this.#requeue(request);
+      for (const request of this.#byKey.values()) if (request.asker?.uid === pause.uid && request.object !== null && !this.#service.isActive(request)) this.#requeue(request);
     }
     if (pause.kind === 'drive') this.#service.reconsiderDrives();
     else this.#service.dispatch();
@@ -184,7 +186,7 @@ export class Recaller {
   /** False when there was no such pause. */
   resume(pause: Pause): boolean {
     if (!this.#service.scheduler.pauses.clear(pause)) return false;
-    if (pause.kind === 'user') for (const request of this.#parking.take(pausedKey(pause.uid))) this.#requeue(request);
+    if (pause.kind === 'user') this.#wake([pausedKey(pause.uid)], true);
     if (pause.kind === 'drive') this.#service.reconsiderDrives();
     else this.#service.dispatch();
     return true;
@@ -197,7 +199,7 @@ export class Recaller {
 
   /** Recalls a file again whose recall failed as `r<id>` in the last minutes. False when that is not known; fails where there is no such stub any more. */
   async retry(id: number): Promise<boolean> {
-    const wanted = wantedAgain(this.#failed, id, this.#options.filesystems);
+    const wanted = wantedAgain(this.#failures, id, this.#options.filesystems);
     if (wanted === null) return false;
     await this.want([wanted]);
     return true;
@@ -232,6 +234,7 @@ export class Recaller {
   /** Undoes what is being restored, sends everybody away with EAGAIN, and resolves when nothing is under way any more. */
   async stop(): Promise<void> {
     this.#stopping = true;
+    clearInterval(this.#lookAgain);
     for (const request of [...this.#byKey.values()]) this.#cancelRequest(request, stopping);
     await this.#service.stop();
     await this.#committer.idle();
@@ -252,6 +255,12 @@ export class Recaller {
     const { filesystem, path, uid } = event;
     const { ino, bytes, record } = admission;
     const key = requestKey(filesystem, ino, admission.handleHash);
+    const { asker, refusal } = this.#gate.meet(event);
+    if (refusal !== null) {
+      log.info({ path, pid: event.pid, exe: event.exe, reason: refusal.reason }, 'a recall was refused');
+      this.#answer(event, refusal.errno);
+      return;
+    }
     const waiter = { event: event.id, pid: event.pid, uid, exe: event.exe };
     const present = this.#byKey.get(key);
     if (present !== undefined && present.cancelled === null) {
@@ -260,6 +269,11 @@ export class Recaller {
       if (present.fd === null && present.state === 'queued') present.fd = event.fd;
       else closeSync(event.fd);
       this.#prioritize(present, priorities.interactive, `u${uid}`);
+      // What one user's limit holds back another one may have.
+      if (this.#parking.reasonOf(present) !== null && present.asker?.uid !== uid) {
+        present.asker = asker;
+        this.#requeue(present);
+      }
       return;
     }
     if (present !== undefined) {
@@ -269,7 +283,9 @@ export class Recaller {
     }
     const request = this.#create({ key, filesystem, ino, path, bytes, record, priority: priorities.interactive, owner: `u${uid}` });
     request.fd = event.fd;
+    request.asker = asker;
     request.waiters.set(event.id, waiter);
+    this.#gate.begun(request, asker);
     this.#byEvent.set(event.id, request);
     this.#limitTime(request);
     void this.#resolve([request]);
@@ -301,6 +317,7 @@ export class Recaller {
       createdAt: Date.now(),
       waiters: new Map(),
       interests: [],
+      asker: null,
       fd: null,
       state: 'queued',
       inCatalogue: false,
@@ -358,7 +375,9 @@ export class Recaller {
   /** Looks again for the copies of requests that wait for a volume on the shelf: one came back. */
   async volumeIsBack(): Promise<void> {
     this.#asked.clear();
-    await this.#resolve(this.#parking.take(shelfKey));
+    const waiting = [...this.#parking.of(shelfKey)];
+    for (const request of waiting) this.#parking.leave(request);
+    await this.#resolve(waiting);
   }
 
   /** True where somebody only has to put a volume in: the request waits for that. */
@@ -382,12 +401,48 @@ export class Recaller {
 
   /** Onto its volume, or aside while it may not go there. */
   #requeue(request: RecallRequest): void {
+    // It waits for a volume from the shelf.
+    if (request.copies.length === 0) return;
     this.#service.remove(request);
     request.state = 'queued';
-    const uid = userOf(request);
-    const paused = uid === null ? null : this.#service.scheduler.pauses.ofUser(uid);
-    if (uid !== null && paused !== null) this.#parking.park(request, pausedKey(uid), paused);
-    else this.#service.add(request);
+    const passage = this.#gate.pass(request);
+    if (passage.kind === 'wait') {
+      this.#parking.park(request, passage.key, passage.reason);
+      return;
+    }
+    this.#parking.leave(request);
+    if (passage.kind === 'go') this.#service.add(request);
+    else this.#end(request, passage.failure);
+  }
+
+  /** Looks again at what waits for these keys: in turn, until one still has to wait, or at all of them. */
+  #wake(keys: Iterable<string>, all = false): void {
+    for (const key of keys) {
+      for (const request of this.#parking.of(key)) {
+        if (this.#stopping) return;
+        this.#requeue(request);
+        if (!all && this.#parking.isParked(request, key)) break;
+      }
+    }
+  }
+
+  /** Not at once: who gets room may end at once, too, and make room for the next one. */
+  #wakeSoon(keys: readonly string[]): void {
+    if (this.#parking.size === 0) return;
+    if (this.#woken.size === 0) {
+      queueMicrotask(() => {
+        const woken = [...this.#woken];
+        this.#woken.clear();
+        this.#wake(woken);
+      });
+    }
+    for (const key of keys) this.#woken.add(key);
+  }
+
+  #tellStorm(storm: Storm, begun: boolean): void {
+    const { catalog, log } = this.#options;
+    log.warn({ ...storm }, begun ? 'a storm of recalls begins' : 'a storm of recalls is over');
+    catalog.logEvent(begun ? 'recall-storm' : 'recall-storm-over', storm.uid, { exe: storm.exe, requests: storm.requests }).catch((error: unknown) => log.error({ error }, 'a storm was not recorded'));
   }
 
   #byId(id: number): RecallRequest | undefined {
@@ -429,7 +484,8 @@ export class Recaller {
     this.#byKey.delete(request.key);
     this.#service.remove(request);
     this.#parking.leave(request);
-    if (failure !== null && failure !== jobCancelled && isWanted(request)) this.#remember(request, failure);
+    this.#wakeSoon([...this.#gate.ended(request), `space:${request.filesystem}`]);
+    if (failure !== null && failure !== jobCancelled && isWanted(request)) this.#failures.add(request, failure, failure !== stopping);
     if (request.fd !== null) closeSync(request.fd);
     const events = [...request.waiters.keys()];
     for (const event of events) this.#byEvent.delete(event);
@@ -437,37 +493,12 @@ export class Recaller {
     // A further name of the same inode brings no further bytes.
     request.interests.forEach((interest, index) => interest.ended(failure, index === 0 ? request.record.size : 0));
   }
-
-  #remember(request: RecallRequest, failure: RecallFailure): void {
-    const { catalog, filesystems, log } = this.#options;
-    this.#failed.add(request, failure);
-    if (failure === stopping) return;
-    log.warn({ path: request.path, code: failure.code, reason: failure.message, waiters: request.waiters.size }, 'a recall failed');
-    const filesystem = filesystems[request.filesystem]?.id;
-    if (filesystem === undefined || request.waiters.size === 0) return;
-    const kept = { filesystem, ino: request.ino, path: request.path, job: request.interests[0]?.job ?? null, priority: request.priority };
-    catalog
-      .addRecallRequest(kept)
-      .then((id) => catalog.endRecallRequests([id], 'failed', failure.message))
-      .catch((error: unknown) => log.error({ error }, 'a failed recall was not recorded'));
-  }
 }
 
 const jobCancelled: RecallFailure = { code: 'EINTR', message: 'the job was cancelled' };
 const stopping: RecallFailure = { code: 'EAGAIN', message: 'the daemon stops' };
 
 const shelfKey = 'shelf';
-const pausedKey = (uid: number): string => `paused:${uid}`;
-
-/** The user whose recall it is; null: a job's. */
-const userOf = ({ owner }: RecallRequest): number | null => (owner.startsWith('u') ? Number(owner.slice(1)) : null);
-
-const usable = (copy: CopyRow): boolean => copy.volumeState !== 'failed' && copy.volumeState !== 'exported';
-
-function unusable(copies: readonly CopyRow[]): string {
-  const volumes = [...new Set(copies.map(({ volume, volumeState }) => `${volume} (${volumeState})`))];
-  return volumes.length === 0 ? 'no copy of it is recorded' : `no usable copy: ${volumes.join(', ')}`;
-}
 
 /** The errno that waiters see. */
 function denialOf(code: string): DenialErrno {

@@ -1,6 +1,7 @@
 /** Recall requests: one per inode, with all who wait for it. Pure bookkeeping; the engine moves them. */
 import type { CopyRow, ObjectRow } from '../catalog/model.ts';
 import type { StubRecord } from '../stub.ts';
+import type { Asker } from './limits/rules.ts';
 
 export interface Waiter {
   /** The keeper's event id. */
@@ -59,6 +60,8 @@ export interface RecallRequest {
   priority: number;
   /** An operator set the priority: new waiters do not raise it. */
   priorityPinned: boolean;
+  /** The reader who asked; null: a job. */
+  asker: Asker | null;
   /** Whose it is where users share drives: `u1000` of a user, `j3` of a job. */
   owner: string;
   /** Why it waits, or what went wrong with a copy. */

@@ -4,15 +4,15 @@ import { relative } from 'node:path';
 import { HsmError } from '../errors.ts';
 import { native } from '../native/index.ts';
 import { readInode } from './classify.ts';
-import type { FailedRows } from './queue-rows.ts';
-import type { Wanted } from './recaller.ts';
+import type { Failures } from './failures.ts';
+import type { Wanted } from './recaller-options.ts';
 import type { ManagedFilesystem } from './restorer.ts';
 
 /** No job has this number. */
 const nobody = 0;
 
 /** Null when it is not known as failed. Fails with `ENOENT` and the like, or `EINVAL` where the file is no stub any more. */
-export function wantedAgain(failed: FailedRows, id: number, filesystems: readonly ManagedFilesystem[]): Wanted | null {
+export function wantedAgain(failed: Failures, id: number, filesystems: readonly ManagedFilesystem[]): Wanted | null {
   const known = failed.take(`r${id}`);
   const filesystem = filesystems[known?.filesystem ?? -1];
   if (known === undefined || filesystem === undefined) return null;

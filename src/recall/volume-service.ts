@@ -2,7 +2,7 @@
 import { errorCode } from '../errors.ts';
 import type { TapeModel } from '../library/timing.ts';
 import type { Medium } from '../media/medium.ts';
-import type { Log } from './recaller.ts';
+import type { Log } from './recaller-options.ts';
 import { priorities, type RecallFailure, type RecallRequest } from './requests.ts';
 import { batchFiles, restoreContainer, type RestoreContext } from './restorer.ts';
 import { Scheduler, type SchedulerSettings, type VolumeEntry } from './scheduler/scheduler.ts';

@@ -13,6 +13,9 @@ import { until } from '../fixtures/until.ts';
 const realTest = kernelTest(test);
 const mib = 2 ** 20;
 
+/** A rule that fits everybody. */
+const anyone = { programs: [], uids: [], gids: [], cgroups: [], per: 'user', concurrent: null, filesPerHour: null, bytesPerHour: null } as const;
+
 /** All files as a job wants them; resolves with how each ended. */
 async function recallAll(bench: RecallBench, names: readonly string[], job = 1): Promise<Map<string, RecallFailure | null>> {
   const ended = new Map<string, RecallFailure | null>();
@@ -217,6 +220,85 @@ realTest('a user who is paused while his recalls wait for a drive keeps nobody e
   t.true(bench.recaller.cancel(1, 'EPERM', null));
   t.is(await his.answer, 'EPERM');
   t.deepEqual(bench.recaller.rows(null).map(({ state }) => state), ['failed']);
+});
+
+realTest('whom a rule refuses gets EPERM and no tape moves, also for a file that another one waits for', async (t) => {
+  const limits = [{ ...anyone, name: 'guests', action: 'deny', uids: [{ first: 2000, last: 2999 }] }] as const;
+  const bench = await recallBench(t, { file: mib, other: mib }, { gate: { limits } });
+  t.is(await bench.open('other', 1, 2500).answer, 'EPERM');
+  bench.recaller.pause({ kind: 'all' }, null);
+  const reader = bench.open('file');
+  t.is(await bench.open('file', 1, 2000).answer, 'EPERM');
+  bench.recaller.resume({ kind: 'all' });
+  t.is(await reader.answer, null);
+  t.true(bench.isStub('other'));
+  t.like(bench.recaller.counts(), { refused: { guests: 2 }, waiting: 0 });
+});
+
+realTest('beyond a limit readers wait or get EAGAIN, and who waits is served in turn', async (t) => {
+  const names = Array.from({ length: 12 }, (_, index) => `f${index}`);
+  const files = Object.fromEntries(names.map((name) => [name, 5000]));
+  const delay = { ...anyone, name: 'slow', action: 'delay', concurrent: 2 } as const;
+  const bench = await recallBench(t, files, { gate: { limits: [delay] } });
+  bench.recaller.pause({ kind: 'all' }, null);
+  const readers = names.map((name) => bench.open(name));
+  await until(() => bench.recaller.counts().waiting === 10);
+  t.is(bench.recaller.rows(null).filter(({ reason }) => reason === 'rule slow: 2 recalls at a time').length, 10);
+  bench.recaller.cancel(12, 'EBUSY', null);
+  bench.recaller.resume({ kind: 'all' });
+  t.deepEqual(await Promise.all(readers.map(({ answer }) => answer)), [...names.slice(1).map(() => null), 'EBUSY']);
+  t.true(names.slice(0, 11).every((name) => bench.isWhole(name)) && bench.isStub('f11'));
+  const strict = await recallBench(t, files, { gate: { limits: [{ ...delay, action: 'fail' }] } });
+  const lock = strict.locks.tryLock(statSync(join(strict.mount, 'f0')).ino);
+  const [first] = ['f0', 'f1'].map((name) => strict.open(name));
+  t.is(await strict.open('f2').answer, 'EAGAIN');
+  lock?.();
+  t.is(await first?.answer, null);
+  t.true(strict.isStub('f2'));
+});
+
+realTest('what one user\'s limit holds back another user gets', async (t) => {
+  const limits = [{ ...anyone, name: 'slow', action: 'delay', concurrent: 1, uids: [{ first: 1000, last: 1000 }] }] as const;
+  const bench = await recallBench(t, { first: mib, second: mib }, { gate: { limits } });
+  const lock = bench.locks.tryLock(statSync(join(bench.mount, 'first')).ino);
+  const [first, second] = ['first', 'second'].map((name) => bench.open(name));
+  await until(() => bench.recaller.counts().waiting === 1);
+  const other = bench.open('second', 1, 1001);
+  await until(() => bench.recaller.counts().waiting === 0);
+  lock?.();
+  t.deepEqual([await first?.answer, await second?.answer, await other.answer], [null, null, null]);
+});
+
+realTest('a recall waits for room and goes on when there is some', async (t) => {
+  const bench = await recallBench(t, { file: 30 * mib, small: mib }, { sizeMiB: 64, gate: { waitMs: 3_600_000 } });
+  const filler = join(bench.mount, 'filler');
+  t.throws(() => writeFileSync(filler, Buffer.alloc(64 * mib, 1)), { code: 'ENOSPC' });
+  const [reader, gone] = [bench.open('file'), bench.open('small')];
+  await until(() => bench.recaller.rows(null).every(({ reason }) => reason?.startsWith('no room on') === true));
+  bench.recaller.onGone(gone.id);
+  t.true(bench.isStub('file') && bench.isStub('small'));
+  unlinkSync(filler);
+  t.is(await reader.answer, null);
+  t.true(bench.isWhole('file'));
+});
+
+realTest('a storm is seen, logged, and ended by sending its user away', async (t) => {
+  const names = Array.from({ length: 40 }, (_, index) => `f${index}`);
+  const bench = await recallBench(t, Object.fromEntries([...names, 'other'].map((name) => [name, 5000])), { gate: { stormFiles: 30 } });
+  bench.recaller.pause({ kind: 'all' }, null);
+  const readers = names.map((name) => bench.open(name, 1, 2000));
+  const other = bench.open('other');
+  t.like(bench.recaller.counts().storms, [{ uid: 2000, exe: '/bin/cat', requests: 40 }]);
+  await until(() => bench.recaller.rows(null).every(({ position }) => position !== null));
+  t.is(bench.recaller.cancelUser(2000, 'EPERM'), 40);
+  t.deepEqual(new Set(await Promise.all(readers.map(({ answer }) => answer))), new Set(['EPERM']));
+  t.deepEqual(bench.recaller.counts().storms, []);
+  bench.recaller.resume({ kind: 'all' });
+  t.is(await other.answer, null);
+  t.true(names.every((name) => bench.isStub(name)));
+  const logged = async (): Promise<string[]> => (await bench.catalog.events(10)).map(({ kind }) => kind);
+  await until(async () => (await logged()).length === 2);
+  t.deepEqual((await logged()).sort(), ['recall-storm', 'recall-storm-over']);
 });
 
 realTest('a held volume is not read, and what has a copy elsewhere waits all the same', async (t) => {

@@ -33,6 +33,13 @@ batch_window_ms = 20
 # share = 64
 # How many drives recalls may use at a time. 0: all.
 # drives = 0
+# Indexers, thumbnailers and virus scanners are refused, backups get 8 files at a time.
+# default_limits = true
+# So many requests of one user at a time are reported as a storm. 0: none is.
+# storm_files = 1000
+# Percent of a filesystem that recalls leave free, and seconds that they wait for room before readers get ENOSPC.
+# keep_free_percent = 1
+# full_wait_s = 60
 # Seconds after which readers get EAGAIN. 0: they wait as long as tape takes.
 timeout_s = 0
 `;

@@ -13,7 +13,7 @@ const original = 'the original. '.repeat(1_000_000);
 
 for (const type of filesystemTypes) {
   realTest(`on ${type} a recall onto a full disk fails with ENOSPC, leaves the stub as it was and works as soon as there is room`, async (t) => {
-    const hsm = await managed(t, type);
+    const hsm = await managed(t, type, { recall: 'full_wait_s = 0' });
     const [stub = '', small = ''] = await makeStubs(hsm, { stub: original, small: original.slice(0, 2 * mib) });
     const filler = join(hsm.mount, 'filler');
     fill(filler);
