@@ -198,7 +198,8 @@ export class VolumeService {
     entry.patient = false;
     const geometry = this.#geometryOf(medium);
     this.scheduler.loaded(volume, await medium.position(), geometry);
-    while (!this.#stopping && !this.scheduler.mustLeave(volume, drives.loaded) && !drives.contended(classOf(entry))) {
+    // One container at least: who waits for a drive may be waiting for another one.
+    for (let read = 0; !this.#stopping && !this.scheduler.mustLeave(volume, drives.loaded) && (read === 0 || !drives.contended(classOf(entry))); read += 1) {
       if (medium.recommendedOrder !== undefined) await queue.planBy((stretches) => medium.recommendedOrder!(stretches));
       const batch = this.scheduler.take(volume, batchFiles);
       if (batch.length === 0) return;

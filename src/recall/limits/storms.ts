@@ -32,7 +32,7 @@ export class Storms {
   }
 
   begun(uid: number, exe: string): void {
-    const load = this.#loads.get(uid) ?? { programs: new Map(), requests: 0, since: null };
+    const load: Load = this.#loads.get(uid) ?? { programs: new Map<string, number>(), requests: 0, since: null };
     this.#loads.set(uid, load);
     load.requests += 1;
     load.programs.set(exe, (load.programs.get(exe) ?? 0) + 1);

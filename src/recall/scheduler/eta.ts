@@ -38,8 +38,9 @@ export function etas<T extends Queued>(volumes: readonly Outlook<T>[], drives: n
   const free: number[] = [];
   const serve = (lane: Lane<T>, start: number, limit: number): void => {
     const rest = (lane.ends.at(-1)?.at ?? 0) - lane.consumed;
-    const slice = pending.length > 0 && turnSeconds > 0 ? Math.min(rest, Math.max(limit, 1)) : rest;
-    for (let end = lane.ends[lane.next]; end !== undefined && end.at <= lane.consumed + slice; end = lane.ends[lane.next]) {
+    const isLast = pending.length === 0 || turnSeconds === 0 || rest <= Math.max(limit, 1);
+    const slice = isLast ? rest : Math.max(limit, 1);
+    for (let end = lane.ends[lane.next]; end !== undefined && (isLast || end.at <= lane.consumed + slice); end = lane.ends[lane.next]) {
       found.set(end.request, Math.max(0, start + end.at - lane.consumed));
       lane.next += 1;
     }

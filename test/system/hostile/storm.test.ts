@@ -1,5 +1,5 @@
-import { statSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import test from 'ava';
 import { execa } from 'execa';
 import { compiled } from '../../fixtures/compiled.ts';
@@ -17,16 +17,17 @@ realTest('a storm of opens by one user keeps another user\'s single recall waiti
   t.timeout(1_800_000);
   const program = await compiled(t, 'crowd');
   const hsm = await managed(t, 'ext4', { sizeMiB: 1024, recall: `share = ${share}\nstorm_files = 100` });
+  for (const folder of [dirname(program), dirname(hsm.mount)]) chmodSync(folder, 0o755);
   const files = Object.fromEntries(Array.from({ length: opens }, (_, index) => [`f${index}`, `${index}\n`.repeat(500)]));
   await makeStubs(hsm, { ...files, single: 'what the other one wants' });
   await hsm.hsm('pause', 'all');
   const storm = execa('setpriv', ['--reuid=3001', '--regid=3001', '--clear-groups', program, hsm.mount, String(opens), String(opens)], { reject: false, timeout: 1_500_000 });
-  await until(async () => (await hsm.status()).recalls.queued === opens, 600_000, 'a queue of all opens');
+  await until(async () => (await hsm.status()).recalls.queued === opens, Math.max(60_000, 20 * opens), 'a queue of all opens');
   t.like((await hsm.status()).recalls.storms, [{ uid: 3001, requests: opens }]);
   const single = shellAs(3002, 'cat "$1"', join(hsm.mount, 'single'));
   await until(async () => (await hsm.status()).recalls.queued === opens + 1);
   await hsm.hsm('resume', 'all');
-  t.deepEqual(await single, { exitCode: 0, stdout: 'what the other one wants', stderr: '' });
+  t.like(await single, { exitCode: 0, stdout: 'what the other one wants' });
   t.deepEqual(JSON.parse((await storm).stdout), { right: opens, wrong: 0, failed: 0 });
   const restored = (name: string): bigint => statSync(join(hsm.mount, name), { bigint: true }).ctimeNs;
   const before = Object.keys(files).filter((name) => restored(name) < restored('single')).length;
