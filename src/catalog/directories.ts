@@ -40,6 +40,14 @@ export class Directories {
     return id;
   }
 
+  /** Its number, where it has one. */
+  find(filesystem: number, path: Buffer): number | undefined {
+    if (path.length === 0) return this.#root.get(filesystem);
+    const cut = path.lastIndexOf(slash);
+    const parent = this.find(filesystem, path.subarray(0, Math.max(cut, 0)));
+    return parent === undefined ? undefined : this.#child.get(parent, storedName(path.subarray(cut + 1)));
+  }
+
   /** Relative to the filesystem's root. */
   pathOf(id: number): Buffer {
     const known = this.#paths.get(id);

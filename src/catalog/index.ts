@@ -62,7 +62,7 @@ function assemble(db: Database, path: string, options: CatalogOptions): Catalog 
   const filesystems = new Filesystems(db, directories);
   const counts = new Counts(db);
   const usage = new Usage(db);
-  const old = new OldVersions(db, now);
+  const old = new OldVersions(db, directories, now);
   const volumes = new Volumes(db);
   const containers = new Containers(db, volumes, usage, now);
   const files = new Files(db, { directories, counts, usage, old });
@@ -131,6 +131,8 @@ function assemble(db: Database, path: string, options: CatalogOptions): Catalog 
       return dropped;
     },
     scratchVolume: (barcode, firstBlock) => write(() => reclaim.scratch(barcode, firstBlock)),
+
+    oldVersions: (filesystem, path) => read(() => old.named(filesystem, path)),
 
     addJob: (kind, uid, spec) => write(() => jobs.add(kind, uid, spec)),
     setJob: (id, state, summary) => write(() => jobs.set(id, state, summary)),

@@ -222,6 +222,14 @@ export interface CopyToKeep {
   readonly isElsewhere: boolean;
 }
 
+/** A version of a file that ended: the file was changed, or went. */
+export interface OldVersionRow {
+  readonly object: Buffer;
+  readonly size: number;
+  readonly mtimeNs: bigint;
+  readonly endedAt: number;
+}
+
 /** A further copy of an object that is known. */
 export interface NewCopy {
   readonly object: Buffer;
@@ -319,6 +327,9 @@ export interface Catalog {
   dropExpiredCopies(container: number, objects: readonly Buffer[], endedBefore: number): Promise<number>;
   /** An empty volume (else `REFUSED`) becomes scratch and all its containers void; it is written from `firstBlock` on. */
   scratchVolume(barcode: string, firstBlock: number): Promise<void>;
+
+  /** Versions of files that had this path, relative to the root, when they ended; the newest first. */
+  oldVersions(filesystem: number, path: Buffer): Promise<OldVersionRow[]>;
 
   // jobs, recall requests, events
   addJob(kind: JobKind, uid: number, spec: unknown): Promise<JobRow>;

@@ -182,4 +182,6 @@ export const migrations: readonly string[] = [
   DROP TABLE jobs;
   ALTER TABLE jobs_anew RENAME TO jobs;
   `,
+  // Old versions are looked for by the name that the file had.
+  `CREATE INDEX old_versions_by_name ON old_versions (directory, name);`,
 ];

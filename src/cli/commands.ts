@@ -35,6 +35,7 @@ export const commands: readonly CommandEntry[] = [
   { name: 'drive', summary: 'list drives, take them down or up', load: () => import('./drive.ts') },
   { name: 'library', summary: 'list what sits in slots and drives', load: () => import('./library.ts') },
   { name: 'verify', summary: 'read tapes and check every hash', load: () => import('./verify.ts') },
+  { name: 'undelete', summary: 'bring back a file that was deleted, or an old version, as a stub', load: () => import('./undelete.ts') },
   { name: 'reconcile', summary: 'compare filesystems with the catalogue, and put right what differs', load: () => import('./reconcile.ts') },
   { name: 'rebuild', summary: 'make a new catalogue from cartridges or stubs', load: () => import('./rebuild.ts') },
   { name: 'restore-tree', summary: 'make the files of a lost filesystem again, as stubs', load: () => import('./restore-tree.ts') },

@@ -13,6 +13,7 @@ import { lostFilesystems, lostLine, parseRestore, runRestoreJob } from './restor
 import type { Call, Handlers } from './server.ts';
 import { statusOf } from './status.ts';
 import { shelfHandlers } from './shelf.ts';
+import { parseUndelete, runUndelete, versionLines } from './undelete-job.ts';
 import { steeringHandlers } from './steering.ts';
 import { addTapes, elements, formatTape, locatedVolumes } from './tapes.ts';
 import { eventLine, watchSources } from './watch-sources.ts';
@@ -42,6 +43,11 @@ export function handlersOf(daemon: Daemon): Handlers {
       const wanted = parseVerify(params);
       const paths = params['paths'] === undefined ? [] : resolvedPaths(daemon, params);
       return jobs.run('verify', spec(params), call, (run) => runVerifyJob(daemon, wanted, paths, run));
+    },
+    versions: async (params, call) => sendAll(call, await versionLines(daemon, params)),
+    undelete: async (params, call) => {
+      const wanted = await parseUndelete(daemon, params);
+      return jobs.run('undelete', spec(params), call, () => runUndelete(daemon, wanted));
     },
     reconcile: async (params, call) => {
       const wanted = parseReconcile(daemon, params);

@@ -287,6 +287,30 @@ export interface ReclaimSummary {
   readonly interrupted?: true;
 }
 
+/** A row of `versions`, the newest first. */
+export interface VersionLine {
+  /** 32 hex digits. */
+  readonly object: string;
+  readonly size: number;
+  readonly mtime: WireTime;
+  /** When the file was changed, or was found gone. */
+  readonly endedAt: WireTime;
+  /** Until when no reclaim drops it. */
+  readonly keptUntil: WireTime;
+  readonly volume: string | null;
+}
+
+/** What `undelete` ends with. */
+export interface Undeleted {
+  readonly path: string;
+  readonly pathBase64?: string;
+  readonly object: string;
+  readonly size: number;
+  readonly mtime: WireTime;
+  /** Attributes that the filesystem did not take; null: none. */
+  readonly incomplete: string | null;
+}
+
 /** A row of `reconcile`. */
 export interface ReconcileLine {
   readonly path: string;
@@ -356,6 +380,8 @@ export const access = {
   archive: 'operators', // ArchiveParams -> FileRowLine rows, progress, Summary
   release: 'operators', // PathsParams -> FileRowLine rows, progress, Summary
   recall: 'operators', // PathsParams -> FileRowLine rows, progress, Summary
+  versions: 'operators', // {path} -> VersionLine rows
+  undelete: 'operators', // {path, into?, object?} -> Undeleted
   reconcile: 'operators', // {filesystemPath?, adopt, dryRun} -> ReconcileLine rows, progress, ReconcileSummary
   restoreTree: 'operators', // {from?, into?, paths?, verbose} -> FileRowLine rows, progress, RestoreTreeSummary
   lostFilesystems: 'operators', // -> LostFilesystemLine rows

@@ -191,10 +191,17 @@ export async function walkHeaders(
 
 /** The member whose header begins at `offset`; null where there is none. */
 export async function readMember(medium: Reader, start: BlockAddress, offset: number): Promise<Member | null> {
-  let member: Member | null = null;
-  const walk = new MemberWalk(offset, (found) => (member ??= found));
-  await readContainer(medium, start, { needs: () => (member === null && walk.state === 'walking' ? walk.position : -1), take: async (at, data) => walk.feed(at, data) });
-  return member;
+  return (await readMemberHeader(medium, start, offset))?.member ?? null;
+}
+
+/** As readMember(), with the raw bytes of the header. */
+export async function readMemberHeader(medium: Reader, start: BlockAddress, offset: number): Promise<{ readonly member: Member; readonly header: Buffer } | null> {
+  const found: { member: Member; header: Buffer }[] = [];
+  const walk = new MemberWalk(offset, (member, header) => {
+    if (found.length === 0) found.push({ member, header: Buffer.from(header) });
+  });
+  await readContainer(medium, start, { needs: () => (found.length === 0 && walk.state === 'walking' ? walk.position : -1), take: async (at, data) => walk.feed(at, data) });
+  return found[0] ?? null;
 }
 
 const feedWalk = (medium: Reader, start: BlockAddress, walk: MemberWalk): Promise<unknown> =>
