@@ -141,6 +141,11 @@ class MountedLtfs implements LtfsVolume {
     if (this.failure !== null) throw this.failure;
   }
 
+  async remount(): Promise<void> {
+    await this.unmount();
+    await this.mount();
+  }
+
   async unmount(): Promise<void> {
     await unmountAt(this.root);
     const child = this.#child;

@@ -9,6 +9,7 @@ import type { LtfsPrograms } from '../../src/library/ltfs-mount.ts';
 import { openLibrary } from '../../src/library/open-library.ts';
 import type { ScsiLibrary } from '../../src/library/scsi-library.ts';
 import { labelVolume, readVolumeLabel } from '../../src/media/containers.ts';
+import { native } from '../../src/native/index.ts';
 import { fakeLtfs, makeTrouble, realLtfs } from '../fixtures/ltfs/index.ts';
 import { temporaryFolder } from '../fixtures/temporary.ts';
 import { librarySuite, type LibraryFixture } from '../suites/library.ts';
@@ -94,6 +95,35 @@ test('a cartridge that LTFS cannot mount is no volume, until it is formatted', a
   makeTrouble(join(dir, 'cartridges', barcode), {});
   await labelVolume(medium);
   t.is(await readVolumeLabel(medium), barcode);
+});
+
+test('a volume whose ltfs died is mounted again for its reader', async (t) => {
+  const { dir, barcodes, library } = await opened(t);
+  const [barcode = ''] = barcodes;
+  const medium = await library.load(barcode, 'drive0');
+  await labelVolume(medium);
+  await medium.writeBlock(Buffer.from('synchronized'));
+  await medium.writeFilemark({ sync: true });
+  process.kill(ltfsAt(dir, 'drive0'), 'SIGKILL');
+  await medium.locate(3);
+  t.deepEqual(await medium.readBlock(Buffer.alloc(16)), Buffer.from('synchronized'));
+  t.is(await medium.readBlock(Buffer.alloc(16)), 'filemark');
+  t.is(await medium.readBlock(Buffer.alloc(16)), 'end');
+});
+
+test('a volume on which a container lost its mark is not read as one that ends there', async (t) => {
+  const { dir, barcodes, library } = await opened(t);
+  const [barcode = ''] = barcodes;
+  const medium = await library.load(barcode, 'drive0');
+  await labelVolume(medium);
+  for (const text of ['one', 'two']) {
+    await medium.writeBlock(Buffer.from(text));
+    await medium.writeFilemark({ sync: true });
+  }
+  native.removexattr(join(dir, 'mounts/drive0/containers/000001'), 'user.hsm.container');
+  const again = await library.load(barcode, 'drive0');
+  await t.throwsAsync(again.locateEnd(), { instanceOf: HsmError, code: 'EIO', message: /000001 is damaged, and 000002 is behind it/ });
+  await t.throwsAsync(again.locate(3), { code: 'EIO' });
 });
 
 test('a volume that needs ltfsck is mounted after it', async (t) => {

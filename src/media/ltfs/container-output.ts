@@ -198,7 +198,9 @@ class MemberFile {
   left: number;
   readonly #open: OpenFile;
   readonly #map: SparseMapReader | null;
-  #segments: Segment[] = [];
+  #segments: readonly Segment[] = [];
+  /** The segment at hand, and how much of it is written. */
+  #segment = 0;
   #position = 0;
 
   constructor(found: FoundMember, file: OpenFile) {
@@ -247,13 +249,15 @@ class MemberFile {
       return;
     }
     for (let at = 0; at < data.length; ) {
-      const [segment] = this.#segments;
-      if (segment === undefined) throw new Error('a sparse member holds more data than its map says');
-      const part = data.subarray(at, at + segment.length);
-      await writeFully(this.#open.handle, part, segment.offset);
+      const segment = this.#segments[this.#segment];
+      if (segment === undefined) throw new HsmError('EIO', 'a sparse member holds more data than its map says');
+      const part = data.subarray(at, at + segment.length - this.#position);
+      await writeFully(this.#open.handle, part, segment.offset + this.#position);
       at += part.length;
-      if (part.length === segment.length) this.#segments.shift();
-      else this.#segments[0] = { offset: segment.offset + part.length, length: segment.length - part.length };
+      this.#position += part.length;
+      if (this.#position < segment.length) continue;
+      this.#segment += 1;
+      this.#position = 0;
     }
   }
 }

@@ -61,7 +61,11 @@ export async function readFully(handle: FileHandle, into: Buffer, position: numb
 
 /** All of it, and an error where less arrived than was sent. */
 export async function writeFully(handle: FileHandle, data: Buffer, position: number): Promise<void> {
-  for (let at = 0; at < data.length; ) at += (await handle.write(data, at, data.length - at, position + at)).bytesWritten;
+  for (let at = 0; at < data.length; ) {
+    const { bytesWritten } = await handle.write(data, at, data.length - at, position + at);
+    if (bytesWritten === 0) throw new HsmError('EIO', 'LTFS takes no more bytes', { retry: 'other-copy' });
+    at += bytesWritten;
+  }
 }
 
 /** An error of the mounted volume, as the medium contract has them. */

@@ -1,7 +1,7 @@
 /** A volume of LTFS: the medium contract on folders of plain files (docs/decisions/0010-ltfs.md). */
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { HsmError } from '../../errors.ts';
+import { errorCode, HsmError } from '../../errors.ts';
 import { parseVolumeLabel } from '../format.ts';
 import type { BlockAddress, Medium, WriteResult } from '../medium.ts';
 import { ContainerInput } from './container-input.ts';
@@ -29,6 +29,9 @@ export async function openLtfsMedium(volume: LtfsVolume, barcode: string): Promi
   return medium;
 }
 
+/** What the kernel says of a mount whose ltfs is gone. */
+const ltfsDied = (error: unknown): boolean => ['ENOTCONN', 'ECONNABORTED'].includes(errorCode(error));
+
 interface Open {
   readonly number: number;
   readonly start: BlockAddress;
@@ -49,6 +52,8 @@ export class LtfsMedium implements Medium {
   #lost: HsmError | null = null;
   #operation: Promise<unknown> | null = null;
   #loaded = true;
+  /** Why nothing on it can be reached. */
+  #failure: HsmError | null = null;
   #space = { capacity: 0, free: 0 };
 
   constructor(volume: LtfsVolume, barcode: string) {
@@ -61,7 +66,7 @@ export class LtfsMedium implements Medium {
   }
 
   get unreadable(): boolean {
-    return this.#volume.failure !== null;
+    return this.#failure !== null;
   }
 
   get busy(): boolean {
@@ -70,17 +75,28 @@ export class LtfsMedium implements Medium {
 
   /** What is on the mounted volume. */
   takeStock(): Promise<void> {
-    return this.#exclusively('be looked at', async () => {
-      if (this.#volume.failure !== null) return;
+    return this.#exclusively('be looked at', () => this.#look());
+  }
+
+  async #look(): Promise<void> {
+    this.#failure = this.#volume.failure;
+    if (this.#failure !== null) return;
+    this.#space = await this.#volume.space();
+    try {
       const folders = await readFolders(this.#volume.root);
       this.#foreign = folders === null;
       this.#folders = folders ?? [];
-      this.#space = await this.#volume.space();
-    });
+    } catch (cause) {
+      this.#failure = volumeError(cause, `the containers of ${this.barcode} cannot be listed`);
+    }
   }
 
+  /** Whoever asks knows of a failure before: what is written next is a new tape file. */
   position(): Promise<BlockAddress> {
-    return this.#exclusively('tell the position', async () => this.#position);
+    return this.#exclusively('tell the position', async () => {
+      this.#lost = null;
+      return this.#position;
+    });
   }
 
   rewind(): Promise<void> {
@@ -115,27 +131,17 @@ export class LtfsMedium implements Medium {
 
   readBlock(into: Buffer): Promise<Buffer | 'filemark' | 'end'> {
     return this.#exclusively('read', async () => {
-      this.#requireMounted();
-      if (this.#foreign && this.#position === 0) {
-        this.#position = 1;
-        return 'filemark';
+      const at = this.#position;
+      try {
+        return await this.#read(into);
+      } catch (error) {
+        if (!ltfsDied(error) || this.#open !== null) throw error;
+        await this.#closeInput();
+        await this.#volume.remount();
+        await this.#look();
+        this.#position = at;
+        return this.#read(into);
       }
-      if (this.#position >= this.#end) return 'end';
-      await this.#settle(false);
-      const folder = this.#folders.findLast(({ start }) => start <= this.#position)!;
-      const number = this.#position - folder.start;
-      if (number === folder.blocks) {
-        this.#position += 1;
-        return 'filemark';
-      }
-      const container = await this.#containerOf(folder.number);
-      const size = container.blockSize(number);
-      if (size === null) throw new HsmError('EIO', `tape file ${folder.number} of ${this.barcode} has fewer blocks than it should`, { retry: 'other-copy' });
-      this.#position += 1;
-      if (size > into.length) throw new HsmError('ENOMEM', `a block of ${this.barcode} has ${size} bytes, more than the ${into.length} asked for`);
-      const block = into.subarray(0, size);
-      await container.readBlock(number, block);
-      return block;
     });
   }
 
@@ -187,6 +193,30 @@ export class LtfsMedium implements Medium {
     await this.#volume.unmount();
   }
 
+  async #read(into: Buffer): Promise<Buffer | 'filemark' | 'end'> {
+    this.#requireMounted();
+    if (this.#foreign && this.#position === 0) {
+      this.#position = 1;
+      return 'filemark';
+    }
+    if (this.#position >= this.#end) return 'end';
+    await this.#settle(false);
+    const folder = this.#folders.findLast(({ start }) => start <= this.#position)!;
+    const number = this.#position - folder.start;
+    if (number === folder.blocks) {
+      this.#position += 1;
+      return 'filemark';
+    }
+    const container = await this.#containerOf(folder.number);
+    const size = container.blockSize(number);
+    if (size === null) throw new HsmError('EIO', `tape file ${folder.number} of ${this.barcode} has fewer blocks than it should`, { retry: 'other-copy' });
+    this.#position += 1;
+    if (size > into.length) throw new HsmError('ENOMEM', `a block of ${this.barcode} has ${size} bytes, more than the ${into.length} asked for`);
+    const block = into.subarray(0, size);
+    await container.readBlock(number, block);
+    return block;
+  }
+
   get #end(): BlockAddress {
     if (this.#open !== null) return this.#open.start + this.#open.output.blocks;
     const last = this.#folders.at(-1);
@@ -201,7 +231,7 @@ export class LtfsMedium implements Medium {
   async #prepareToWrite(bytes: number): Promise<void> {
     if (this.writeProtected) throw new HsmError('EROFS', `${this.barcode} is write protected`, { retry: 'other-copy' });
     if (this.#lost !== null) throw this.#lost;
-    if (this.#position < this.#end || this.#volume.failure !== null) await this.#truncate();
+    if (this.#position < this.#end || this.#failure !== null) await this.#truncate();
     if (bytes > 0) await this.#requireRoom(bytes);
     if (this.#open !== null) return;
     const last = this.#folders.at(-1);
@@ -233,9 +263,7 @@ export class LtfsMedium implements Medium {
     await this.#open?.output.abandon();
     this.#open = null;
     await this.#volume.format();
-    this.#folders = [];
-    this.#foreign = false;
-    this.#space = await this.#volume.space();
+    await this.#look();
   }
 
   async #remove(number: number): Promise<void> {
@@ -325,7 +353,7 @@ export class LtfsMedium implements Medium {
   }
 
   #requireMounted(): void {
-    if (this.#volume.failure !== null) throw this.#volume.failure;
+    if (this.#failure !== null) throw this.#failure;
   }
 
   async #exclusively<T>(what: string, action: () => Promise<T>): Promise<T> {

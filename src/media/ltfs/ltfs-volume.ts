@@ -14,6 +14,8 @@ export interface LtfsVolume {
   space(): Promise<{ readonly capacity: number; readonly free: number }>;
   /** Makes it an empty volume and mounts it again: all that is on it is lost. */
   format(): Promise<void>;
+  /** After ltfs died: as it was when its index was written last. `failure` says where that did not succeed. */
+  remount(): Promise<void>;
   /** Resolves when the volume is closed and ltfs has let go of the drive. Fails with `EBUSY` where it does not: then the cartridge must stay. */
   unmount(): Promise<void>;
 }

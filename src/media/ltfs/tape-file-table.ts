@@ -2,7 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { errorCode } from '../../errors.ts';
+import { errorCode, HsmError } from '../../errors.ts';
 import { native } from '../../native/index.ts';
 import type { BlockAddress } from '../medium.ts';
 import { folderName, folderNumber, ltfsNames, ltfsXattrs } from './layout.ts';
@@ -26,7 +26,10 @@ export const folderPath = (root: string, number: number): string => join(root, l
 const count = z.int().nonnegative();
 const summary = z.object({ blocks: count, ended: z.boolean(), members: count });
 
-/** Those that were finished, in order; null where the volume holds something that is not hsm's. A folder without its attribute was never finished. */
+/**
+ * Those that were finished, in order; null where the volume holds something that is not hsm's. A folder without its attribute was never
+ * finished: that can only be the last. Fails with `EIO` where it is not.
+ */
 export async function readFolders(root: string): Promise<TapeFolder[] | null> {
   const names = await readdir(root);
   if (!names.includes(ltfsNames.containers)) return names.length === 0 ? [] : null;
@@ -40,6 +43,8 @@ export async function readFolders(root: string): Promise<TapeFolder[] | null> {
     start = endOf(folder);
     if (!folder.ended) break;
   }
+  const stray = [...there].find((number) => number > folders.length);
+  if (stray !== undefined) throw new HsmError('EIO', `${folderPath(root, folders.length)} is damaged, and ${folderName(stray)} is behind it`, { retry: 'other-copy' });
   return folders;
 }
 
