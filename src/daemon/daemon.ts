@@ -12,6 +12,7 @@ import { Recaller } from '../recall/recaller.ts';
 import type { Log } from '../recall/recaller-options.ts';
 import type { ManagedFilesystem } from '../recall/restorer.ts';
 import { filesystemAt, isAnother } from './filesystem-at.ts';
+import { MediaFailures } from './media-failures.ts';
 import { applyChange, sourceOf } from './filesystems.ts';
 import { InodeLocks } from './inode-locks.ts';
 import { Jobs } from './jobs.ts';
@@ -77,7 +78,11 @@ export async function openDaemon(config: Config, fds: KeeperFds, log: Log, onKee
     onRequest: (request) => askOperator(request, catalog, log),
     mayBeBlank: async (barcode) => (await catalog.volume(barcode))?.state === 'scratch',
   });
-  const drives = await DrivePool.open(library, { quotas: { read: config.recall.drives, write: config.archive.drives } });
+  const failures = await MediaFailures.open(catalog, log);
+  const drives: DrivePool = await DrivePool.open(library, {
+    quotas: { read: config.recall.drives, write: config.archive.drives },
+    onFailure: (failure) => void failures.add(failure, drives),
+  });
   const jobs = new Jobs(catalog, new JobFolder(config.state));
   // Events that arrive before the engine stands wait in the keeper: it sends none before ready().
   let recaller: Recaller | null = null;

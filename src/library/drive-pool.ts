@@ -33,7 +33,18 @@ export interface LeaseOptions {
   readonly granted?: (drive: string) => void;
 }
 
+/** A drive and a volume did not get on with each other; whose fault it is, one failure does not tell. */
+export interface MediaFailure {
+  readonly drive: string;
+  readonly volume: string;
+  readonly operation: 'load' | 'read' | 'write';
+  readonly code: string;
+  readonly message: string;
+}
+
 export interface DrivePoolOptions {
+  /** Told once a use of a volume. */
+  readonly onFailure?: (failure: MediaFailure) => void;
   /** How many drives readers and writers may have at a time; 0 or left out: all. One use that needs more gets them when it is alone. */
   readonly quotas?: Partial<Record<DrivePurpose, number>>;
 }
@@ -62,7 +73,7 @@ interface Drive {
   leaving: string | null;
   /** Null while nothing is loaded, or what is loaded was loaded by somebody else. */
   medium: Medium | null;
-  /** A write failed: what the medium says of later ones is worth nothing until it is loaded anew. */
+  /** The medium failed: what it says later is worth nothing until it is loaded anew, here or elsewhere. */
   spoiled: boolean;
   lease: Waiter | null;
   usedAt: number;
@@ -86,6 +97,7 @@ interface Waiter {
  */
 export class DrivePool {
   readonly #library: Library;
+  readonly #onFailure: (failure: MediaFailure) => void;
   readonly #drives: Drive[];
   readonly #quotas: Partial<Record<DrivePurpose, number>>;
   #waiters: Waiter[] = [];
@@ -101,9 +113,10 @@ export class DrivePool {
     return pool;
   }
 
-  private constructor(library: Library, drives: readonly DriveStatus[], { quotas }: DrivePoolOptions) {
+  private constructor(library: Library, drives: readonly DriveStatus[], { quotas, onFailure }: DrivePoolOptions) {
     this.#library = library;
     this.#quotas = quotas ?? {};
+    this.#onFailure = onFailure ?? (() => undefined);
     this.#drives = drives.map(({ name, state, admin, reason, barcode }) => ({
       name,
       state,
@@ -157,6 +170,11 @@ export class DrivePool {
   /** Drives that are up. */
   get up(): number {
     return this.#drives.filter(usable).length;
+  }
+
+  /** Their names. */
+  get usable(): string[] {
+    return this.#drives.filter(usable).map(({ name }) => name);
   }
 
   /** How many volumes can be read at a time. */
@@ -240,7 +258,10 @@ export class DrivePool {
         continue;
       }
       const drives = this.#choose(waiter, kept);
-      if (drives === null) continue;
+      if (drives === null) {
+        this.#vacate(({ name, barcode }) => waiter.avoid.includes(name) && barcode !== null && waiter.barcodes.includes(barcode));
+        continue;
+      }
       this.#drop(waiter);
       drives.forEach((drive, i) => {
         const barcode = waiter.barcodes[i] ?? null;
@@ -330,8 +351,9 @@ export class DrivePool {
   async #load(drive: Drive, barcode: string): Promise<LeasedVolume> {
     try {
       if (drive.spoiled) await this.#putAway(drive);
-      drive.medium ??= spoiling(drive, await this.#library.load(barcode, drive.name));
+      drive.medium ??= this.#watched(drive, await this.#library.load(barcode, drive.name));
     } catch (error) {
+      if (errorCode(error) === 'EIO') this.#onFailure({ drive: drive.name, volume: barcode, operation: 'load', code: 'EIO', message: messageOf(error) });
       throw new LoadError(barcode, drive.name, error);
     }
     drive.state = 'busy';
@@ -345,7 +367,7 @@ export class DrivePool {
   async #putAway(drive: Drive): Promise<void> {
     drive.medium = null;
     drive.spoiled = false;
-    // Its complaint is that of the write that failed, which its writer knows.
+    // Its complaint is that of the operation that failed, which its user knows.
     await this.#library.unload(drive.name).catch(() => undefined);
   }
 
@@ -378,12 +400,34 @@ export class DrivePool {
     this.#vacate((drive) => now - drive.idleSince >= idleMs);
   }
 
-  /** Takes the volumes out of idle drives, by default those that are down. Where that fails, the volume is out of reach. */
-  #vacate(isDue = (drive: Drive): boolean => drive.admin === 'down'): void {
+  /** Failures of the medium reach its user, and spoil it. */
+  #watched(drive: Drive, medium: Medium): Medium {
+    const watch = async <T>(operation: 'read' | 'write', work: Promise<T>): Promise<T> => {
+      try {
+        return await work;
+      } catch (error) {
+        const code = errorCode(error);
+        if (operation === 'read' ? code === 'EIO' : !harmless.includes(code)) {
+          if (!drive.spoiled) this.#onFailure({ drive: drive.name, volume: medium.barcode, operation, code, message: messageOf(error) });
+          drive.spoiled = true;
+        }
+        throw error;
+      }
+    };
+    return decorate(medium, {
+      locate: (address) => watch('read', medium.locate(address)),
+      readBlock: (into) => watch('read', medium.readBlock(into)),
+      writeBlock: (data) => watch('write', medium.writeBlock(data)),
+      writeFilemark: (options) => watch('write', medium.writeFilemark(options)),
+    });
+  }
+
+  /** Takes the volumes out of idle drives, by default out of those that are down or did not get on with them. Where that fails, the volume is out of reach. */
+  #vacate(isDue = (drive: Drive): boolean => drive.admin === 'down' || drive.spoiled): void {
     if (this.#closing) return;
     for (const drive of this.#drives) {
       if (!isDue(drive) || drive.state === 'failed' || drive.lease !== null || drive.leaving !== null || drive.barcode === null) continue;
-      Object.assign(drive, { leaving: drive.barcode, barcode: null, medium: null, state: 'busy' });
+      Object.assign(drive, { leaving: drive.barcode, barcode: null, medium: null, spoiled: false, state: 'busy' });
       void this.#library
         .unload(drive.name)
         .catch(() => undefined)
@@ -426,20 +470,7 @@ const putBackPollMs = 50;
 /** Failures of the caller, of the cartridge's tab and of its room spoil nothing. */
 const harmless: readonly string[] = ['EINVAL', 'EBUSY', 'EROFS', 'ENOSPC', 'NOT_LOADED'];
 
-function spoiling(drive: Drive, medium: Medium): Medium {
-  const watched = async <T>(work: Promise<T>): Promise<T> => {
-    try {
-      return await work;
-    } catch (error) {
-      if (!harmless.includes(errorCode(error))) drive.spoiled = true;
-      throw error;
-    }
-  };
-  return decorate(medium, {
-    writeBlock: (data) => watched(medium.writeBlock(data)),
-    writeFilemark: (options) => watched(medium.writeFilemark(options)),
-  });
-}
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 const usable = (drive: Drive): boolean => drive.admin === 'up' && drive.state !== 'failed';
 

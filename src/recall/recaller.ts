@@ -465,7 +465,7 @@ export class Recaller {
     }
     request.reason = `${copy?.volume ?? ''}: ${failure.message}`;
     this.#options.log.warn({ path: request.path, volume: copy?.volume, reason: failure.message }, 'a copy could not be restored');
-    request.copies = request.copies.slice(1);
+    if (!this.#service.tryElsewhere(request)) request.copies = request.copies.slice(1);
     this.#queue(request, failure);
   }
 

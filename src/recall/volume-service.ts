@@ -27,6 +27,8 @@ export interface RecallDrives {
   readonly loaded: readonly string[];
   /** How many volumes may be read at a time, of drives that are up. */
   readonly readable: number;
+  /** Names of drives that are up. */
+  readonly usable: readonly string[];
 }
 
 export interface VolumeServiceOptions {
@@ -48,6 +50,12 @@ export class VolumeService {
   /** Waits for drives, by volume. */
   readonly #waiting = new Map<string, AbortController>();
   readonly #running = new Set<Promise<void>>();
+  /** The drive that a volume is read in. */
+  readonly #driveOf = new Map<string, string>();
+  /** Drives in which reading a volume failed. */
+  readonly #failedIn = new Map<string, Set<string>>();
+  /** `VOLUME/DRIVE` pairs that a request failed with. */
+  readonly #tried = new WeakMap<RecallRequest, Set<string>>();
   #timer: NodeJS.Timeout | undefined;
   #asked = false;
   #stopping = false;
@@ -76,6 +84,28 @@ export class VolumeService {
   /** True while the restorer has it: it ends there. */
   isActive(request: RecallRequest): boolean {
     return this.#active.has(request);
+  }
+
+  /** Its volume failed it in a drive. True: there is another drive that it can be tried in, and the volume will be read there. */
+  tryElsewhere(request: RecallRequest): boolean {
+    const volume = request.copies[0]?.volume;
+    const drive = volume === undefined ? undefined : this.#driveOf.get(volume);
+    if (volume === undefined || drive === undefined) return false;
+    remember(this.#failedIn, volume, drive);
+    remember(this.#tried, request, `${volume}/${drive}`);
+    return this.#drivesLeft(volume).some((name) => this.#tried.get(request)?.has(`${volume}/${name}`) !== true);
+  }
+
+  /** Drives in which reading it has not failed. */
+  #drivesLeft(volume: string): string[] {
+    const failed = this.#failedIn.get(volume);
+    return this.#options.drives.usable.filter((name) => failed?.has(name) !== true && !this.scheduler.pauses.drives.includes(name));
+  }
+
+  /** Where it is not to be loaded, unless nothing else is left. */
+  #avoided(volume: string): string[] {
+    const failed = this.#drivesLeft(volume).length > 0 ? [...(this.#failedIn.get(volume) ?? [])] : [];
+    return [...this.scheduler.pauses.drives, ...failed];
   }
 
   /** Its priority changed. */
@@ -153,14 +183,16 @@ export class VolumeService {
     const waiting = new AbortController();
     this.#waiting.set(volume, waiting);
     const moved = !drives.loaded.includes(volume);
+    let inDrive = '';
     const granted = (drive: string): void => {
       this.#waiting.delete(volume);
+      inDrive = drive;
       this.scheduler.granted(volume, drive, moved);
       for (const request of queue.inOrder()) request.state = 'loading';
     };
-    const options = { signal: waiting.signal, patient, avoid: this.scheduler.pauses.drives, granted };
+    const options = { signal: waiting.signal, patient, avoid: this.#avoided(volume), granted };
     try {
-      await drives.withVolume(volume, 'read', priority, (medium) => this.#read(entry, medium), options);
+      await drives.withVolume(volume, 'read', priority, (medium) => this.#read(entry, medium, inDrive), options);
     } catch (error) {
       if (waiting.signal.aborted) return;
       if (!patient && isDriveDown(error)) {
@@ -173,6 +205,7 @@ export class VolumeService {
     } finally {
       if (patient) entry.patient = false;
       this.#waiting.delete(volume);
+      this.#driveOf.delete(volume);
       for (const request of queue.inOrder()) request.state = 'queued';
     }
   }
@@ -191,9 +224,10 @@ export class VolumeService {
     }
   }
 
-  async #read(entry: VolumeEntry<RecallRequest>, medium: Medium): Promise<void> {
+  async #read(entry: VolumeEntry<RecallRequest>, medium: Medium, drive: string): Promise<void> {
     const { drives, context } = this.#options;
     const { queue, volume } = entry;
+    this.#driveOf.set(volume, drive);
     if (entry.patient) for (const request of queue.inOrder()) request.reason = null;
     entry.patient = false;
     const geometry = this.#geometryOf(medium);
@@ -205,6 +239,8 @@ export class VolumeService {
       if (batch.length === 0) return;
       for (const request of batch) this.#active.add(request);
       await restoreContainer(medium, batch, context, geometry);
+      // What failed here, and what is left, is read in another drive.
+      if (this.#avoided(volume).includes(drive)) return;
       this.scheduler.passed(volume, await medium.position().catch(() => 0));
     }
   }
@@ -215,6 +251,12 @@ export class VolumeService {
     const start = medium.physicalPosition(0);
     return model === null || start === null ? null : { model, position: (block) => medium.physicalPosition(block) ?? start };
   }
+}
+
+function remember<K extends WeakKey | string>(sets: { get(key: K): Set<string> | undefined; set(key: K, value: Set<string>): unknown }, key: K, value: string): void {
+  const known = sets.get(key);
+  if (known === undefined) sets.set(key, new Set([value]));
+  else known.add(value);
 }
 
 const classOf = ({ queue }: VolumeEntry<RecallRequest>): 'interactive' | 'bulk' => ((queue.priority ?? 0) >= priorities.interactive ? 'interactive' : 'bulk');

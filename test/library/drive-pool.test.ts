@@ -1,6 +1,6 @@
 import test from 'ava';
 import { HsmError } from '../../src/errors.ts';
-import { DrivePool, LoadError } from '../../src/library/drive-pool.ts';
+import { DrivePool, LoadError, type MediaFailure } from '../../src/library/drive-pool.ts';
 import type { DriveStatus, Library } from '../../src/library/library.ts';
 import type { Medium } from '../../src/media/medium.ts';
 
@@ -10,6 +10,8 @@ class FakeLibrary implements Library {
   readonly loads: string[] = [];
   readonly unloads: string[] = [];
   broken = new Set<string>();
+  /** Drives in which reads fail. */
+  dirty = new Set<string>();
   jammed = false;
 
   constructor(count: number) {
@@ -26,7 +28,11 @@ class FakeLibrary implements Library {
     await new Promise((resolve) => setImmediate(resolve));
     if (this.broken.has(barcode)) throw new HsmError('EIO', 'the robot dropped it', { retry: 'other-copy' });
     this.drives.find((drive) => drive.name === name)!.barcode = barcode;
-    return { barcode, writeFilemark: () => Promise.reject(new HsmError('EIO', 'not durable')) } as unknown as Medium;
+    const readBlock = async (): Promise<'end'> => {
+      if (this.dirty.has(name)) throw new HsmError('EIO', 'cannot be read');
+      return 'end';
+    };
+    return { barcode, readBlock, writeFilemark: () => Promise.reject(new HsmError('EIO', 'not durable')) } as unknown as Medium;
   }
 
   async unload(name: string): Promise<void> {
@@ -353,4 +359,27 @@ test('a volume that nobody used for a while goes back to its slot, one that is i
   held.open();
   await busy;
   t.is(await pool.withVolume('A', 'read', 'bulk', async () => 'again'), 'again');
+});
+
+test('a volume that cannot be read in a drive is told of once, leaves it, and can be had elsewhere', async (t) => {
+  const library = new FakeLibrary(2);
+  library.dirty.add('drive0');
+  const failures: MediaFailure[] = [];
+  const pool = await DrivePool.open(library, { onFailure: (failure) => void failures.push(failure) });
+  const readTwice = async (medium: Medium): Promise<unknown[]> => {
+    const tries = [await medium.readBlock(Buffer.alloc(1)).catch((error: unknown) => error), await medium.readBlock(Buffer.alloc(1)).catch((error: unknown) => error)];
+    return tries;
+  };
+  t.true((await pool.withVolume('A', 'read', 'bulk', readTwice)).every((each) => each instanceof HsmError));
+  t.deepEqual(failures, [{ drive: 'drive0', volume: 'A', operation: 'read', code: 'EIO', message: 'cannot be read' }]);
+  t.deepEqual(await pool.withVolume('A', 'read', 'bulk', readTwice, { avoid: ['drive0'] }), ['end', 'end']);
+  t.deepEqual(library.loads, ['A>drive0', 'A>drive1']);
+});
+
+test('a volume that sits in a drive to be avoided is taken out of it', async (t) => {
+  const library = new FakeLibrary(2);
+  const pool = await DrivePool.open(library);
+  await pool.withVolume('A', 'read', 'bulk', async () => undefined);
+  const drive = await pool.withVolume('A', 'read', 'bulk', async (_medium, name) => name, { avoid: ['drive0'] });
+  t.is(drive, 'drive1');
 });

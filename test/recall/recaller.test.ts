@@ -72,12 +72,31 @@ realTest('another user sees no row of the queue that is not his own', async (t) 
 
 realTest('wrong bytes on tape are EIO, and the stub stays a stub', async (t) => {
   const bench = await recallBench(t, { file: 3 * mib });
+  await bench.drives.setDrive('drive1', 'down', null);
   bench.faults.flipBit(2, 4000);
   t.is(await bench.open('file').answer, 'EIO');
   t.true(bench.isStub('file'));
   t.like(bench.recaller.rows(null)[0], { state: 'failed' });
   t.is(await bench.open('file').answer, null, 'a second try reads the tape again');
   t.true(bench.isWhole('file'));
+});
+
+realTest('what fails in one drive is read in another, and only then from another copy', async (t) => {
+  const bench = await recallBench(t, { a: 3 * mib, b: mib, c: mib }, { copies: 2 });
+  bench.faults.failNth('read', 2);
+  const [first = '', second = ''] = bench.copies;
+  t.deepEqual(await Promise.all(['a', 'b', 'c'].map((name) => bench.open(name).answer)), [null, null, null]);
+  t.true(['a', 'b', 'c'].every((name) => bench.isWhole(name)));
+  const { drives } = bench;
+  t.deepEqual(drives.states.map(({ barcode }) => barcode), [null, first], 'it went back from the drive that it failed in');
+  t.false(drives.loaded.includes(second));
+});
+
+realTest('a volume that fails in every drive is EIO, and not tried for ever', async (t) => {
+  const bench = await recallBench(t, { file: 3 * mib });
+  for (let n = 1; n <= 20; n += 1) bench.faults.failNth('read', n);
+  t.is(await bench.open('file').answer, 'EIO');
+  t.true(bench.isStub('file'));
 });
 
 realTest('a copy that cannot be read is replaced by the next one', async (t) => {
@@ -328,6 +347,7 @@ realTest('a better priority is served first, and an operator\'s priority stays w
 
 realTest('a failed recall is tried again on demand, without anybody who waits', async (t) => {
   const bench = await recallBench(t, { file: mib });
+  await bench.drives.setDrive('drive1', 'down', null);
   bench.faults.flipBit(2, 4000);
   t.is(await bench.open('file').answer, 'EIO');
   t.false(await bench.recaller.retry(99));
@@ -410,6 +430,7 @@ realTest('a hollow copy carries a record of its own before any data comes: half 
   truncateSync(copy, 3 * mib);
   const foreign = native.getxattr(join(bench.mount, 'file'), stubXattr) ?? Buffer.alloc(0);
   native.setxattr(copy, stubXattr, foreign);
+  await bench.drives.setDrive('drive1', 'down', null);
   bench.faults.failNth('read', 2);
   t.is(await bench.open('copy').answer, 'EIO');
   const fd = openSync(copy, 'r+');

@@ -29,6 +29,7 @@ check 'the operator puts it in' put_in TAP001L8
 wait $archive
 check 'the archive run goes on and ends' test $? = 0
 hsm drive down drive0 --reason 'end of shift' >/dev/null
+check 'the operator takes the cartridge out' mtx -f /dev/sch0 unload
 hsm drive up drive0 >/dev/null
 cat /data/a/f2 >/run/read &
 reader=$!
