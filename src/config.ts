@@ -69,6 +69,8 @@ export interface Config {
     readonly share: number;
     /** How many drives readers may have at a time; 0: all. */
     readonly drives: number;
+    /** How many files are recalled ahead of who reads one after the other; 0: none. */
+    readonly prefetchFiles: number;
     /** Rules against recall storms, before those that are there by default. */
     readonly limits: readonly LimitRule[];
     readonly defaultLimits: boolean;
@@ -137,6 +139,7 @@ export function loadConfig(file: string): Config {
       turnS: recall.number('turn_s', 900),
       share: Math.max(1, recall.number('share', 64)),
       drives: recall.number('drives', 0),
+      prefetchFiles: recall.number('prefetch', 0),
       limits: recall.optionalTables('limit').map(limitRule),
       defaultLimits: recall.flag('default_limits', true),
       stormFiles: recall.number('storm_files', 1000),

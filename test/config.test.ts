@@ -21,7 +21,7 @@ test('a config that names only filesystems has every default', (t) => {
     filesystems: ['/data'],
     library: { kind: 'virtual', path: '/var/lib/hsm/library', timing: 'none', format: 'tar' },
     archive: { pools: ['default'], containerSize: 256 * 2 ** 20, drives: 0, retentionS: 7_776_000 },
-    recall: { batchWindowMs: 20, turnS: 900, share: 64, drives: 0, limits: [], defaultLimits: true, stormFiles: 1000, keepFreePercent: 1, fullWaitS: 60, timeoutS: 0, eventFd: 'auto' },
+    recall: { batchWindowMs: 20, turnS: 900, share: 64, drives: 0, prefetchFiles: 0, limits: [], defaultLimits: true, stormFiles: 1000, keepFreePercent: 1, fullWaitS: 60, timeoutS: 0, eventFd: 'auto' },
     dismountAfterS: 600,
   });
 });
@@ -45,6 +45,7 @@ drives = 1
 batch_window_ms = 500
 turn_s = 120
 share = 10
+prefetch = 512
 drives = 2
 timeout_s = 60
 event_fd = "rdwr"
@@ -87,7 +88,7 @@ bytes_per_hour = "10G"
     filesystems: ['/a', '/b'],
     library: { kind: 'virtual', path: '/l', timing: 'lto9', format: 'tar' },
     archive: { pools: ['one', 'two'], containerSize: 2 ** 30, drives: 1, retentionS: 7_776_000 },
-    recall: { batchWindowMs: 500, turnS: 120, share: 10, drives: 2, timeoutS: 60, eventFd: 'rdwr', defaultLimits: false, stormFiles: 0, keepFreePercent: 5, fullWaitS: 0, limits: [limit] },
+    recall: { batchWindowMs: 500, turnS: 120, share: 10, drives: 2, prefetchFiles: 512, timeoutS: 60, eventFd: 'rdwr', defaultLimits: false, stormFiles: 0, keepFreePercent: 5, fullWaitS: 0, limits: [limit] },
     dismountAfterS: 0,
   });
 });
@@ -137,7 +138,7 @@ test('what init writes loads, whatever the paths are', (t) => {
 test('the values that init writes as comments are the defaults', (t) => {
   const text = configText({ state: '/var/lib/hsm', library: '/l', scsi: null, filesystems: [{ path: '/d', type: 'ext4', uuid: '' }], timing: 'none', format: 'tar' });
   const plain = loadConfig(write(t, text));
-  const spelled = loadConfig(write(t, text.replace(/^# (socket|container_size|dismount_after_s|turn_s|share|drives|default_limits|storm_files|keep_free_percent|full_wait_s) =/gm, '$1 =')));
+  const spelled = loadConfig(write(t, text.replace(/^# (socket|container_size|dismount_after_s|turn_s|share|drives|default_limits|prefetch|storm_files|keep_free_percent|full_wait_s) =/gm, '$1 =')));
   t.deepEqual({ ...spelled, file: '' }, { ...plain, file: '' });
 });
 

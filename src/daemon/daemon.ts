@@ -114,6 +114,7 @@ export async function openDaemon(config: Config, fds: KeeperFds, log: Log, onKee
     filesystems,
     groupFd: fds.group,
     ...tapeKnowledge(config, catalog),
+    prefetchFiles: config.recall.prefetchFiles,
     gate: { ...config.recall, waitMs: config.recall.fullWaitS * 1000 },
     timeoutS: config.recall.timeoutS,
     log,

@@ -17,12 +17,14 @@ export interface Log {
 
 export interface RecallerOptions {
   readonly keeper: Keeper;
-  readonly catalog: Pick<Catalog, 'object' | 'objects' | 'filesByInode' | 'moveFiles' | 'logEvent' | 'addRecallRequest' | 'endRecallRequests'>;
+  readonly catalog: Pick<Catalog, 'object' | 'objects' | 'filesByInode' | 'moveFiles' | 'logEvent' | 'addRecallRequest' | 'endRecallRequests' | 'objectsOnVolume'>;
   readonly drives: RecallDrives;
   readonly filesystems: readonly ManagedFilesystem[];
   readonly groupFd: number;
   readonly scheduler: SchedulerSettings;
   readonly gate: GateSettings;
+  /** How many files are recalled ahead of who reads one after the other; 0: none. */
+  readonly prefetchFiles: number;
   /** How the drives of a volume move; null: unknown. */
   readonly modelOf?: (volume: string) => TapeModel | null;
   /** Where the blocks of a volume lie before it is loaded; null: unknown. */

@@ -11,6 +11,7 @@ import { denialErrnos, type DenialErrno, type StubEvent } from './keeper-client.
 import type { Storm } from './limits/storms.ts';
 import { MoveBatch } from './move-batch.ts';
 import { Parking } from './parking.ts';
+import { Prefetcher } from './prefetch.ts';
 import { type QueueRow, queueRows } from './queue-rows.ts';
 import type { RecallerOptions, Wanted } from './recaller-options.ts';
 import { isWanted, priorities, requestKey, type RecallFailure, type RecallRequest } from './requests.ts';
@@ -45,6 +46,7 @@ export class Recaller {
   readonly #parking = new Parking();
   readonly #gate: Gate;
   readonly #failures: Failures;
+  readonly #prefetcher: Prefetcher;
   readonly #committer: Committer;
   readonly #moves: MoveBatch;
   #nextId = 1;
@@ -59,6 +61,7 @@ export class Recaller {
   constructor(options: RecallerOptions) {
     this.#options = options;
     this.#failures = new Failures(options);
+    this.#prefetcher = new Prefetcher({ ...options, files: options.prefetchFiles, want: (batch) => this.want(batch) });
     this.#committer = new Committer(options.groupFd);
     this.#moves = new MoveBatch(options.catalog, (error) => options.log.error({ error }, 'a state move was not recorded'));
     this.#service = new VolumeService({
@@ -368,6 +371,7 @@ export class Recaller {
         request.copies = object.copies.filter(usable);
         if (request.copies.length === 0 && this.#onShelf(request, object.copies)) return;
         this.#queue(request, { code: 'EIO', message: unusable(object.copies) });
+        this.#prefetcher.noticed(request);
       }
     });
   }

@@ -33,6 +33,8 @@ batch_window_ms = 20
 # share = 64
 # How many drives recalls may use at a time. 0: all.
 # drives = 0
+# How many files are recalled ahead of programs that read one after the other, such as grep -r. 0: none.
+# prefetch = 0
 # Indexers, thumbnailers and virus scanners are refused, backups get 8 files at a time.
 # default_limits = true
 # So many requests of one user at a time are reported as a storm. 0: none is.
