@@ -68,12 +68,21 @@ export class Jobs {
     if (this.#stopping) throw stopping();
     const { id } = await this.#catalog.addJob(kind, call.peer.uid, spec);
     const outlives = kept !== null && this.#keeper !== null;
-    if (outlives) await this.#keeper.keep(id, { params: kept, crashes: 0 });
+    if (outlives) await this.#keep(this.#keeper, id, kept);
     call.job(`j${id}`);
     const running: Running = { cancel: new AbortController(), kept: outlives, unwanted: false, progress: null };
     call.cancelled.addEventListener('abort', () => unwant(running), { once: true });
     if (call.cancelled.aborted) unwant(running);
     return this.#start(id, kind, running, call, body);
+  }
+
+  async #keep(keeper: JobKeeper, id: number, params: Params): Promise<void> {
+    try {
+      await keeper.keep(id, { params, crashes: 0 });
+    } catch (error) {
+      await this.#catalog.setJob(id, 'failed', { code: errorCode(error), error: (error as Error).message });
+      throw error;
+    }
   }
 
   /** Takes up a job that leftovers() told of. Resolves when it has ended, however that was: the catalogue knows. */

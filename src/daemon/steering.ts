@@ -14,7 +14,10 @@ export function steeringHandlers(daemon: Daemon): Handlers {
   return {
     cancel: async (params, call) => {
       cancel(daemon, params, call);
-      await log(daemon, call, 'cancel', { id: text(params, 'id'), errno: optionalText(params, 'errno') });
+      const what = { id: text(params, 'id'), errno: optionalText(params, 'errno') };
+      // The event log holds so many events: who is no operator must not be able to push out what operators did.
+      if (call.operator) await log(daemon, call, 'cancel', what);
+      else daemon.log.info({ ...what, uid: call.peer.uid, pid: call.peer.pid }, 'a user cancelled a recall');
       return { cancelled: 1 };
     },
     setPriority: async (params, call) => {

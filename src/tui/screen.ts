@@ -44,12 +44,15 @@ export function openTerminal(theme: Theme, listeners: TerminalListeners): Termin
   const close = (): void => {
     if (closed) return;
     closed = true;
+    process.off('uncaughtException', close);
     mouse(false);
     stdout.write(leave);
     program.destroy();
   };
   // Whatever ends the process, the shell gets its terminal back.
   process.once('exit', close);
+  // What is said of a fault must not go with the alternate screen.
+  process.prependOnceListener('uncaughtException', close);
   stdout.write(enter);
   program.on('keypress', (character: string | undefined, press: Press) => {
     const key = keyName(character, press);

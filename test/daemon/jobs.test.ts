@@ -205,3 +205,12 @@ test('what cannot be read of kept jobs is left out', (t) => {
   writeFileSync(join(folder, 'jobs/j8.json.new'), '{}');
   t.deepEqual([...kept.all()], []);
 });
+
+test('a job that cannot be kept has failed, and does not run', async (t) => {
+  const catalog = fakeCatalog();
+  const keep = (): Promise<void> => Promise.reject(Object.assign(new Error('no space'), { code: 'ENOSPC' }));
+  const jobs = new Jobs(catalog, { keep, drop: async () => undefined, all: () => new Map() });
+  let ran = false;
+  await t.throwsAsync(jobs.run('recall', {}, fakeCall(), async () => ({ ran: (ran = true) }), params), { code: 'ENOSPC' });
+  t.deepEqual([ran, catalog.rows.map(({ state }) => state), jobs.running()], [false, ['failed'], []]);
+});

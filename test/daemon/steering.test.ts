@@ -19,7 +19,7 @@ function parts(state: string) {
   const pauses = new Pauses();
   const daemon = {
     config: { state },
-    log: { error: (data: object) => done.push(['logged', Object.keys(data)]) },
+    log: { error: (data: object) => done.push(['logged', Object.keys(data)]), info: (data: object) => done.push(['told', data]) },
     catalog: {
       volume: async (barcode: string) => (barcode === 'V1' ? {} : undefined),
       logEvent: async (kind: string, uid: number | null, data: unknown) => void events.push([kind, uid, data]),
@@ -109,9 +109,10 @@ test('one that cannot be retried does not keep the others from it', async (t) =>
 });
 
 test('who is no operator may cancel what is theirs, see pauses, and nothing else', async (t) => {
-  const { client, done } = await steered(t, false);
+  const { client, done, events } = await steered(t, false);
   await client.call('cancel', { id: 'r12' });
-  t.deepEqual(done, [[12, 'EAGAIN', 1000]]);
+  t.deepEqual(done, [[12, 'EAGAIN', 1000], ['told', { id: 'r12', errno: null, uid: 1000, pid: 77 }]]);
+  t.deepEqual(events, [], 'the event log is not theirs to fill');
   t.deepEqual(await client.rows('pauses'), []);
   await t.throwsAsync(client.call('cancel', { id: 'j3' }), { code: 'EPERM' });
   for (const method of ['setPriority', 'pause', 'resume', 'retry', 'setDrive'] as const) {
