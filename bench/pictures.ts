@@ -2,7 +2,7 @@
  * Takes the pictures of `hsm tui` in docs/pictures: a real daemon with real readers on a virtual library with the timing of LTO-9, in a real terminal.
  * usage, as root: node bench/pictures.ts      (after npm run build; takes some minutes)
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { projectRoot } from '../src/native/index.ts';
@@ -14,13 +14,15 @@ import { svgOf } from './svg.ts';
 const columns = 118;
 const rows = 30;
 const patience = 280_000;
-const readers = ['cat', 'md5sum', 'cat', 'wc', 'sha256sum', 'cat', 'grep', 'head', 'cat', 'od'];
+const readers = ['cat', 'md5sum', 'tac', 'wc', 'sha256sum', 'cat', 'grep', 'head', 'cat', 'od', 'cat', 'cksum', 'sort', 'tail'];
 const folders = ['genome/run-07', 'genome/run-08', 'climate/era5-1979', 'films/scans'];
 
 const teardowns: (() => unknown)[] = [];
 const context = { teardown: (down: () => unknown): void => void teardowns.unshift(down) };
 try {
   const hsm = await managed(context, 'ext4', { sizeMiB: 1024, init: ['--drives', '2', '--cartridges', '6', '--capacity', '100M'] });
+  // Readers of another user must get there.
+  chmodSync(join(hsm.mount, '..'), 0o755);
   for (const [index, folder] of folders.entries()) fill(join(hsm.mount, folder), index);
   await hsm.json('archive', '--older-than', '0s', hsm.mount);
   await hsm.stopDaemon();
