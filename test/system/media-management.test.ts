@@ -55,6 +55,16 @@ root('a tape shop: reconcile, undelete, reclaim, export, import, verify', async 
   t.regex(String(waiting['reason']), new RegExp(`${second} is on the shelf`));
   await hsm.json('tape', 'import', second);
   t.is(await reader, hashes.get(at(41))!);
+
+  // The catalogue is lost: what a rebuild makes of it knows the volume that was reclaimed as scratch, and everything else as before.
+  await hsm.stopDaemon();
+  const rebuilt = await hsm.hsm('rebuild', '--from-tapes', '--replace');
+  t.is(rebuilt.exitCode, 0, rebuilt.stderr + rebuilt.stdout);
+  await hsm.startDaemon();
+  t.like((await volumes()).find(({ barcode }) => barcode === first), { state: 'scratch', objects: 0, used: 0 });
+  t.is(await hashOf(at(42)), hashes.get(at(42))!);
+  t.is((await hsm.json('reconcile', hsm.mount)).length, 1);
+
   t.is((await hsm.hsm('tape', 'retire', second)).exitCode, 5);
   t.is((await hsm.hsm('tape', 'retire', first)).exitCode, 0);
   t.is((await hsm.hsm('tape', 'show', first)).exitCode, 1);
