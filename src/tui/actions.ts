@@ -109,6 +109,7 @@ function pause(context: Context): Step {
   if (screen === 'drives' && row !== null) wanted.push({ kind: 'drive', name: (row as DriveLine).name });
   const user = row === null ? null : userOf(context);
   if (user !== null) wanted.push({ kind: 'user', name: user });
+  for (const { uid } of mirror.status?.recalls.storms ?? []) if (!wanted.some(({ kind, name }) => kind === 'user' && name === String(uid))) wanted.push({ kind: 'user', name: String(uid) });
   for (const { kind, name } of mirror.status?.pauses ?? []) if (!wanted.some((each) => each.kind === kind && each.name === name)) wanted.push({ kind, name });
   const choices = wanted.slice(0, 9).map((each, i): Choice<Pausable> => {
     const is = pauseOf(mirror, each) !== null;

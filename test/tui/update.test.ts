@@ -252,3 +252,11 @@ test('a failed recall is tried again', (t) => t.deepEqual(new Person().press('f'
 test('who may not operate cannot steer', (t) => {
   for (const keys of [['u', 'p'], ['u', 'h'], ['P'], ['f', 'r']]) t.is(new Person(mirrorOf({ operator: false })).press(...keys).ui.dialog, null);
 });
+
+test('a storm is the first thing that one sees, and two keys stop it', (t) => {
+  const mirror = mirrorOf();
+  mirror.status = { ...mirror.status!, recalls: { ...mirror.status!.recalls, storms: [{ uid: 1003, exe: '/usr/bin/find', requests: 54_321, since: moment.now - 60_000 }] } };
+  const person = new Person(mirror);
+  t.regex(person.text.split('\n')[2] ?? '', /STORM +user1003 asks for 54,321 files with find, since 1m 00s: P pauses that user/);
+  t.deepEqual(person.press('P', '1', 'enter').calls, [['pause', { kind: 'user', name: '1003', reason: null }]]);
+});

@@ -41,11 +41,14 @@ const blank: Line = [['plain', '']];
 
 const label = (text: string): readonly [Style, string] => ['title', fit(` ${text}`, 13)];
 
-function daemonLines({ status }: Mirror, { now }: Moment): Line[] {
+function daemonLines({ status }: Mirror, { now, userName }: Moment): Line[] {
   if (status === null) return [];
   const { daemon, keeper, filesystems } = status;
   const lines: Line[] = [];
   if (keeper.overflow) lines.push([label('INCIDENT'), ['bad', `the kernel lost events ${keeper.overflow.count} times, last ${shown(keeper.overflow.at)}: programs may have read zeros`]]);
+  for (const { uid, exe, requests, since: began } of status.recalls.storms ?? []) {
+    lines.push([label('STORM'), ['bad', `${userName(uid)} asks for ${number(requests)} files with ${programOf(exe)}, since ${since(began, now)}: P pauses that user`]]);
+  }
   for (const each of status.pauses ?? []) lines.push([label('PAUSED'), ['warn', shown(pauseInWords(each))]]);
   const up = formatDuration((now - Date.parse(daemon.startedAt)) / 1000);
   lines.push([label('daemon'), ['plain', `hsm ${shown(daemon.version)}, pid ${daemon.pid}, up ${up}`], keeper.pid === null ? ['bad', ', keeper not running'] : ['plain', `, keeper ${keeper.pid}`]]);
