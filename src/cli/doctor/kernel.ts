@@ -20,7 +20,7 @@ function fanotify(): Finding {
   const { preAccess, openPerm, fdError, pidfd } = native.fanotifyProbe();
   const kernel = `Linux ${release()}`;
   if (!openPerm) return fail('kernel', `${kernel} has no fanotify permission events: stubs cannot be guarded`, 'boot a kernel with CONFIG_FANOTIFY_ACCESS_PERMISSIONS=y');
-  if (!preAccess) return warn('kernel', `${kernel} has no fanotify pre-content events: stubs are guarded at open only`, 'boot Linux 6.14 or later with CONFIG_FANOTIFY_ACCESS_PERMISSIONS=y');
+  if (!preAccess) return warn('kernel', `${kernel} has no fanotify pre-content events: stubs are guarded at open only, and not behind overlay mounts`, 'boot Linux 6.14 or later with CONFIG_FANOTIFY_ACCESS_PERMISSIONS=y; until then no overlay over a managed filesystem');
   const missing = [fdError ? null : 'FAN_REPORT_FD_ERROR', pidfd ? null : 'FAN_REPORT_PIDFD'].filter((each) => each !== null);
   if (missing.length > 0) return warn('kernel', `${kernel} lacks ${missing.join(' and ')}`, 'boot Linux 6.14 or later');
   return ok('kernel', `${kernel}: fanotify pre-content events, error reports and pidfds work`);
