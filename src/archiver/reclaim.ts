@@ -2,8 +2,9 @@
 import type { ContainerRow, CopyToKeep, VolumeRow } from '../catalog/model.ts';
 import type { Progress, ReclaimLine, ReclaimSummary } from '../daemon/protocol.ts';
 import { exitCodes, HsmError, refusal } from '../errors.ts';
-import { firstContainerAddress } from '../media/containers.ts';
+import { checkVolumeLabel, firstContainerAddress } from '../media/containers.ts';
 import type { ArchiverContext } from './context.ts';
+import { unknownData } from './unknown-data.ts';
 import { ObjectCopier, type MembersToCopy } from './copy/object-copier.ts';
 import { copyFromOthers } from './copy/other-copies.ts';
 import { heldByStubs, rewriteRecords, type StubFilesystem } from './stub-records.ts';
@@ -240,6 +241,11 @@ class ReclaimRun {
         this.#keepIt(plan, `${stubs} ${stubs === 1 ? 'stub names' : 'stubs name'} an object on it that the catalogue does not know`);
         continue;
       }
+      const unknown = await this.#unknownOn(barcode).catch((error: unknown) => (error as Error).message);
+      if (unknown !== null) {
+        this.#keepIt(plan, unknown);
+        continue;
+      }
       const expired = await this.#drop(plan);
       this.#expired += expired;
       const row = await catalog.volume(barcode);
@@ -255,6 +261,16 @@ class ReclaimRun {
       this.#reclaimed += 1;
       this.#tell(plan, 'scratch', null, expired);
     }
+  }
+
+  /** Why the volume must not be written anew, whatever the catalogue says; null: it may. */
+  #unknownOn(barcode: string): Promise<string | null> {
+    const { catalog, drives } = this.#context;
+    return drives.withVolume(barcode, 'read', 'archive', async (medium) => {
+      await checkVolumeLabel(medium, (await catalog.volume(barcode))?.serial ?? null);
+      const block = await unknownData(medium, catalog);
+      return block === null ? null : `it holds data at block ${block} that the catalogue knows nothing of: the catalogue is older than the volume`;
+    });
   }
 
   /** Copies of which there are others, and of what nobody wants any more. */

@@ -36,8 +36,8 @@ export async function repairCopies(context: ArchiverContext, barcode: string, da
   }
   const repaired: DamagedCopy[] = [];
   for (const [copy, object] of objects) {
-    const moved = await catalog.dropMovedCopies(copy.container.id, [object]);
-    if (moved + (await catalog.dropExpiredCopies(copy.container.id, [object], endedBefore)) > 0) repaired.push(copy);
+    // What has expired is left to reclaim, which asks the stubs whether one names it.
+    if ((await catalog.dropMovedCopies(copy.container.id, [object])) > 0) repaired.push(copy);
   }
   return repaired;
 }

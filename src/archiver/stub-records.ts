@@ -22,10 +22,11 @@ export interface StubFilesystem {
 export async function heldByStubs(filesystems: readonly StubFilesystem[], wanted: ReadonlySet<string>): Promise<ReadonlySet<string> | 'unknown'> {
   const held = new Set<string>();
   for (const filesystem of filesystems) {
-    const isComplete = await eachRecord(filesystem, async (records) => {
+    const seen = await eachRecord(filesystem, async (records) => {
       for (const { record } of records) if (wanted.has(record.object.toString('hex'))) held.add(record.object.toString('hex'));
     });
-    if (!isComplete) return 'unknown';
+    // A subvolume or a snapshot may have stubs that name what the file itself no longer does.
+    if (!seen.isComplete || seen.hasOthers) return 'unknown';
   }
   return held;
 }
@@ -48,7 +49,7 @@ export async function rewriteRecords(filesystems: readonly StubFilesystem[], cat
   let unseen: string | null = null;
   for (const filesystem of filesystems) {
     let changed = 0;
-    const isComplete = await eachRecord(filesystem, async (records) => {
+    const { isComplete } = await eachRecord(filesystem, async (records) => {
       const named = records.filter(({ record }) => volumes.has(record.volume));
       const objects = await catalog.objects(named.map(({ record }) => record.object));
       for (const [i, { path, ino, record }] of named.entries()) {
@@ -109,21 +110,23 @@ interface FoundRecord {
   readonly record: StubRecord;
 }
 
-/** False when some of the filesystem could not be looked at. */
-async function eachRecord({ mountFd }: StubFilesystem, use: (records: readonly FoundRecord[]) => Promise<void>): Promise<boolean> {
-  if (mountFd < 0) return false;
-  let isComplete = true;
+/** `isComplete`: all of the filesystem could be looked at, but for what is mounted in it and its subvolumes (`hasOthers`). */
+async function eachRecord({ mountFd }: StubFilesystem, use: (records: readonly FoundRecord[]) => Promise<void>): Promise<{ readonly isComplete: boolean; readonly hasOthers: boolean }> {
+  let isComplete = mountFd >= 0;
+  let hasOthers = false;
+  if (!isComplete) return { isComplete, hasOthers };
   const walker = native.walk(mountFd, [Buffer.alloc(0)], { threads: 2, records: 'all' });
   try {
     for (let batch = await walker.next(); batch !== null; batch = await walker.next()) {
       isComplete &&= batch.errors.length === 0;
+      hasOthers ||= batch.otherFilesystems > 0;
       await use(recordsOf(batch));
       walker.release(batch);
     }
   } finally {
     walker.close();
   }
-  return isComplete;
+  return { isComplete, hasOthers };
 }
 
 function recordsOf(batch: WalkBatch): FoundRecord[] {

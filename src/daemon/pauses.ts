@@ -37,9 +37,12 @@ export function savePauses({ recaller, config }: Paused): Promise<void> {
 
 export const pauseLine = ({ pause, reason, since }: PauseRow): PauseLine => ({ kind: pause.kind, name: pause.kind === 'all' ? null : pause.kind === 'user' ? String(pause.uid) : pause.name, reason, since: new Date(since).toISOString() });
 
+/** What a client wants let go of: also what is gone by now. */
+export const parseResume = (params: Params): Pause => pauseOf(text(params, 'kind'), optionalText(params, 'name'));
+
 /** What a client wants paused, if there is such a thing. */
 export async function parsePause({ catalog, drives }: Pick<Daemon, 'catalog' | 'drives'>, params: Params): Promise<Pause> {
-  const pause = pauseOf(text(params, 'kind'), optionalText(params, 'name'));
+  const pause = parseResume(params);
   if (pause.kind === 'volume' && (await catalog.volume(pause.name)) === undefined) throw new HsmError('NO_VOLUME', `no volume is named ${pause.name}: see hsm tape ls`);
   if (pause.kind === 'drive' && !drives.states.some(({ name }) => name === pause.name)) throw new HsmError('NO_DRIVE', `no drive is named ${pause.name}: see hsm drive ls`);
   return pause;

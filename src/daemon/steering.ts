@@ -3,7 +3,7 @@ import { HsmError, usageError } from '../errors.ts';
 import { denialErrnos } from '../recall/keeper-client.ts';
 import type { Daemon } from './daemon.ts';
 import { integer, optionalText, text, textList, type Params } from './params.ts';
-import { parsePause, pauseLine, savePauses } from './pauses.ts';
+import { parsePause, parseResume, pauseLine, savePauses } from './pauses.ts';
 import type { Call, Handlers } from './server.ts';
 
 const highestPriority = 1000;
@@ -38,7 +38,7 @@ export function steeringHandlers(daemon: Daemon): Handlers {
       return {};
     },
     resume: async (params, call) => {
-      const pause = await parsePause(daemon, params);
+      const pause = parseResume(params);
       if (!recaller.resume(pause)) throw new HsmError('ENOENT', `that is not paused: see hsm status`);
       await log(daemon, call, pause.kind === 'volume' ? 'unhold' : 'resume', pause);
       await savePauses(daemon);

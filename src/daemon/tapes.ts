@@ -1,8 +1,11 @@
 /** The volumes: what the catalogue knows of them and where the library has them, and new ones. */
-import type { VolumeUsage } from '../catalog/model.ts';
+import { unknownData } from '../archiver/unknown-data.ts';
+import type { Catalog, VolumeUsage } from '../catalog/model.ts';
 import { errorCode, HsmError, refusal } from '../errors.ts';
-import { firstContainerAddress, labelVolume, readVolumeLabel } from '../media/containers.ts';
-import type { Medium } from '../media/medium.ts';
+import { firstContainerAddress, labelVolume, readLabel } from '../media/containers.ts';
+import type { VolumeLabel } from '../media/format.ts';
+import type { BlockAddress, Medium } from '../media/medium.ts';
+import { tapeFiles } from '../media/tape-files.ts';
 import type { Daemon } from './daemon.ts';
 import type { ElementLine } from './protocol.ts';
 import { integer, optionalText, textList, type Params } from './params.ts';
@@ -55,22 +58,34 @@ export async function formatTape({ catalog, drives }: Pick<Daemon, 'catalog' | '
   if (volume === undefined) throw new HsmError('NO_VOLUME', `volume ${barcode} is not in the catalogue: add it with 'hsm tape add'`);
   if (volume.objects > 0) throw refusal(`volume ${barcode} holds ${volume.objects} objects: it is not formatted`);
   await drives.withVolume(barcode, 'write', 'bulk', async (medium) => {
-    // Nobody else writes to a volume that we hold, so what the catalogue says now stays true.
-    const [object] = await catalog.objectsOnVolume(barcode, null, 1);
-    if (object !== undefined) throw refusal(`volume ${barcode} holds objects: it is not formatted`);
-    const label = await labelOf(medium);
-    if (!force && label !== 'blank' && label !== barcode) {
-      const found = label === null ? 'data that hsm did not write' : `the label of ${label}`;
-      throw refusal(`${barcode} bears ${found}: --force destroys it`);
-    }
-    const serial = await labelVolume(medium);
-    await catalog.setVolume(barcode, { state: 'scratch', reason: null, serial, endBlock: firstContainerAddress, used: (await medium.capacity()).used });
+    if (!force) await refuseForeign(medium, catalog);
+    // Before the tape is touched: of a container that was closed a moment ago the objects may still be on their way into the catalogue.
+    await catalog.scratchVolume(barcode, firstContainerAddress);
+    await catalog.setVolume(barcode, { serial: await labelVolume(medium) });
   });
 }
 
+/** Another's data, and that of a newer catalogue, is destroyed by --force only. */
+async function refuseForeign(medium: Medium, catalog: Pick<Catalog, 'volume' | 'containers'>): Promise<void> {
+  const { barcode } = medium;
+  const serial = (await catalog.volume(barcode))?.serial ?? null;
+  const label = await labelOf(medium);
+  if (label === 'blank') return;
+  if (label === null) throw refusal(`${barcode} bears data that hsm did not write: --force destroys it`);
+  if (label.barcode !== barcode) throw refusal(`${barcode} bears the label of ${label.barcode}: --force destroys it`);
+  const block = serial !== null && serial === label.serial ? await unknownData(medium, catalog).catch(() => 'unreadable' as const) : await firstData(medium);
+  if (block !== null) throw refusal(`${barcode} holds data that the catalogue knows nothing of, or cannot be read: --force destroys it`);
+}
+
+/** Of a volume that was labelled under another catalogue, any data is unknown. */
+async function firstData(medium: Medium): Promise<BlockAddress | null> {
+  for await (const { start } of tapeFiles(medium)) return start;
+  return null;
+}
+
 /** A tape whose beginning cannot be read has no label that anybody could respect. */
-const labelOf = (medium: Medium): Promise<string | null> =>
-  readVolumeLabel(medium).catch((error: unknown) => {
+const labelOf = (medium: Medium): Promise<VolumeLabel | 'blank' | null> =>
+  readLabel(medium).catch((error: unknown) => {
     if (errorCode(error) === 'EIO') return null;
     throw error;
   });

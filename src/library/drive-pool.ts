@@ -87,6 +87,8 @@ interface Waiter {
   readonly priority: DrivePriority;
   readonly patient: boolean;
   readonly avoid: readonly string[];
+  /** Its volume was to be taken out of a drive that it avoids: that is tried once. */
+  moved: boolean;
   readonly grant: (drives: Drive[]) => void;
   readonly refuse: (error: Error) => void;
 }
@@ -101,6 +103,7 @@ export class DrivePool {
   readonly #drives: Drive[];
   readonly #quotas: Partial<Record<DrivePurpose, number>>;
   #waiters: Waiter[] = [];
+  readonly #listeners: (() => void)[] = [];
   #uses = 0;
   #closing = false;
   readonly #active = new Set<Promise<unknown>>();
@@ -209,6 +212,12 @@ export class DrivePool {
     await this.#refresh();
     this.#vacate();
     this.#dispatch();
+    for (const listener of this.#listeners) listener();
+  }
+
+  /** `listener` is called whenever a drive was set up or down. */
+  onChange(listener: () => void): void {
+    this.#listeners.push(listener);
   }
 
   /** Refuses those who wait and waits for those who use; volumes stay where they are. */
@@ -235,6 +244,7 @@ export class DrivePool {
         priority,
         patient,
         avoid,
+        moved: false,
         grant: (drives) => (settled(), resolve(drives)),
         // Whatever a signal was aborted with is what the caller gets.
         refuse: (error) => (settled(), reject(error)),
@@ -259,7 +269,7 @@ export class DrivePool {
       }
       const drives = this.#choose(waiter, kept);
       if (drives === null) {
-        this.#vacate(({ name, barcode }) => waiter.avoid.includes(name) && barcode !== null && waiter.barcodes.includes(barcode));
+        this.#moveAway(waiter);
         continue;
       }
       this.#drop(waiter);
@@ -276,6 +286,19 @@ export class DrivePool {
       });
       waiter.grant(drives);
     }
+  }
+
+  /** Out of a drive that it avoids; where it stays there, no waiting helps. */
+  #moveAway(waiter: Waiter): void {
+    const holder = this.#drives.find(({ name, barcode }) => waiter.avoid.includes(name) && barcode !== null && waiter.barcodes.includes(barcode));
+    if (holder === undefined || holder.lease !== null || holder.leaving !== null) return;
+    if (waiter.moved) {
+      this.#drop(waiter);
+      waiter.refuse(new LoadError(holder.barcode ?? '', null, new HsmError('EIO', `it cannot be taken out of ${holder.name}, where it is not to be used`, { retry: 'other-copy' })));
+      return;
+    }
+    waiter.moved = true;
+    this.#vacate((drive) => drive === holder);
   }
 
   #drop(waiter: Waiter): void {

@@ -117,6 +117,11 @@ export class Recaller {
       const present = this.#byKey.get(key);
       if (present?.cancelled === null) {
         present.interests = [...present.interests, interest];
+        if (this.#parking.reasonOf(present) !== null) {
+          // A job waits for nobody's limit.
+          present.asker = null;
+          this.#requeue(present);
+        }
         continue;
       }
       if (present !== undefined) {
@@ -269,13 +274,16 @@ export class Recaller {
     if (present !== undefined && present.cancelled === null) {
       present.waiters.set(event.id, waiter);
       this.#byEvent.set(event.id, present);
-      if (present.fd === null && present.state === 'queued') present.fd = event.fd;
+      // Better than the name that a job knows it by: that may be another file's by now.
+      if (present.fd === null) present.fd = event.fd;
       else closeSync(event.fd);
       this.#prioritize(present, priorities.interactive, `u${uid}`);
       // What one user's limit holds back another one may have.
       if (this.#parking.reasonOf(present) !== null && present.asker?.uid !== uid) {
+        const first = present.asker;
         present.asker = asker;
-        this.#requeue(present);
+        if (this.#gate.pass(present).kind === 'go') this.#requeue(present);
+        else present.asker = first;
       }
       return;
     }
@@ -371,7 +379,7 @@ export class Recaller {
         request.copies = object.copies.filter(usable);
         if (request.copies.length === 0 && this.#onShelf(request, object.copies)) return;
         this.#queue(request, { code: 'EIO', message: unusable(object.copies) });
-        this.#prefetcher.noticed(request);
+        if (this.#byKey.get(request.key) === request && this.#parking.reasonOf(request) === null) this.#prefetcher.noticed(request);
       }
     });
   }
@@ -470,6 +478,10 @@ export class Recaller {
     request.reason = `${copy?.volume ?? ''}: ${failure.message}`;
     this.#options.log.warn({ path: request.path, volume: copy?.volume, reason: failure.message }, 'a copy could not be restored');
     if (!this.#service.tryElsewhere(request)) request.copies = request.copies.slice(1);
+    if (request.copies.length === 0 && request.object !== null && this.#onShelf(request, request.object.copies)) {
+      request.state = 'queued';
+      return;
+    }
     this.#queue(request, failure);
   }
 

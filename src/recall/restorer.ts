@@ -95,6 +95,8 @@ async function open(request: RecallRequest, context: RestoreContext): Promise<Op
       constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOATIME,
     );
     const { stat, bytes, handleHash } = readInode(request.fd);
+    // A job's name may have become another file's; whoever waits, waits for the one that was asked for.
+    if (stat.ino !== request.ino) throw Object.assign(new Error('it was replaced while it was queued'), { code: 'EAGAIN' });
     if (bytes === null) {
       unlock();
       context.restored(request, 0);

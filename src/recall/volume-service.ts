@@ -29,6 +29,8 @@ export interface RecallDrives {
   readonly readable: number;
   /** Names of drives that are up. */
   readonly usable: readonly string[];
+  /** Called whenever a drive was set up or down. */
+  onChange(listener: () => void): void;
 }
 
 export interface VolumeServiceOptions {
@@ -63,6 +65,7 @@ export class VolumeService {
   constructor(options: VolumeServiceOptions) {
     this.#options = options;
     this.scheduler = new Scheduler(options.settings, () => Date.now());
+    options.drives.onChange(() => this.reconsiderDrives());
   }
 
   /** Queues it on the volume of its first copy. */
@@ -232,8 +235,11 @@ export class VolumeService {
     entry.patient = false;
     const geometry = this.#geometryOf(medium);
     this.scheduler.loaded(volume, await medium.position(), geometry);
-    // One container at least: who waits for a drive may be waiting for another one.
-    for (let read = 0; !this.#stopping && !this.scheduler.mustLeave(volume, drives.loaded) && (read === 0 || !drives.contended(classOf(entry))); read += 1) {
+    const { pauses } = this.scheduler;
+    // One container at least: who waits for a drive may be waiting for another one, and would then be waited for in turn for ever.
+    const mayRead = (read: number): boolean =>
+      read === 0 ? pauses.ofVolume(volume) === null && !pauses.drives.includes(drive) : !this.scheduler.mustLeave(volume, drives.loaded) && !drives.contended(classOf(entry));
+    for (let read = 0; !this.#stopping && mayRead(read); read += 1) {
       if (medium.recommendedOrder !== undefined) await queue.planBy((stretches) => medium.recommendedOrder!(stretches));
       const batch = this.scheduler.take(volume, batchFiles);
       if (batch.length === 0) return;

@@ -20,7 +20,9 @@ export function judge(inode: Inode, row: FileRow | undefined): Finding | null {
 function withoutRecord({ stat, range }: Inode, row: FileRow): Finding | null {
   if (row.state === 'resident' || row.state === 'archiving') return null;
   const isSame = stat.size === row.size && stat.mtimeNs === row.mtimeNs;
-  if (!isSame) return { finding: 'changed', action: 'resident', record: null };
-  const isHollow = stat.size > 0 && range.data === -1;
-  return isHollow && row.state === 'stub' ? { finding: 'missing-record', action: 'write-record', record: null } : null;
+  const isHollow = stat.size > 0 && range.data === -1 && row.state === 'stub';
+  if (isHollow && isSame) return { finding: 'missing-record', action: 'write-record', record: null };
+  // Only touched, or recalled and punched by its user: nobody can tell, so the version on tape stays wanted.
+  if (isHollow && stat.size === row.size) return { finding: 'damaged', action: null, record: null };
+  return isSame ? null : { finding: 'changed', action: 'resident', record: null };
 }

@@ -45,8 +45,8 @@ for (const type of filesystemTypes) {
     const again = await site.archive();
     t.like(again, { archived: 0, released: 0, failed: 0 });
     t.is(again.skipped['stub'], 118);
-    t.deepEqual(await site.verify({ tape: 'V00001L9' }), { checked: 116, damaged: 0, objects: [] });
-    t.deepEqual(await site.verify({ paths: ['d0'] }), { checked: 116, damaged: 0, objects: [] });
+    t.deepEqual(await site.verify({ tape: 'V00001L9' }), { checked: 116, damaged: 0, repaired: 0, objects: [] });
+    t.deepEqual(await site.verify({ paths: ['d0'] }), { checked: 116, damaged: 0, repaired: 0, objects: [] });
   });
 
   root(`${type}: files that are archived and unchanged are released without writing tape`, async (t) => {

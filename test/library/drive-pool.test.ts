@@ -383,3 +383,12 @@ test('a volume that sits in a drive to be avoided is taken out of it', async (t)
   const drive = await pool.withVolume('A', 'read', 'bulk', async (_medium, name) => name, { avoid: ['drive0'] });
   t.is(drive, 'drive1');
 });
+
+test('where it cannot be taken out of a drive to be avoided, that is tried once, and is an error', async (t) => {
+  const library = new FakeLibrary(2);
+  const pool = await DrivePool.open(library);
+  await pool.withVolume('A', 'read', 'bulk', async () => undefined);
+  library.jammed = true;
+  const error = await t.throwsAsync(pool.withVolume('A', 'read', 'bulk', async () => undefined, { avoid: ['drive0'] }), { instanceOf: LoadError, code: 'EIO' });
+  t.regex(error.message, /cannot be taken out of drive0/);
+});

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync, statSync, truncateSync, unlinkSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, renameSync, statSync, truncateSync, unlinkSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
@@ -459,4 +459,26 @@ realTest('what is on the shelf is waited for, the operator is asked, and goes on
   await bench.recaller.volumeIsBack();
   t.is(await readers[0]!.answer, null);
   t.true(bench.isWhole('file'));
+});
+
+realTest('a reader who joins a job gets the file that he opened, though its name is another one\'s by then', async (t) => {
+  const bench = await recallBench(t, { hold: 1000, one: 100_000 });
+  const path = join(bench.mount, 'one');
+  // The volume is being read, and another file of it takes its time.
+  const unlock = await bench.locks.lock(statSync(join(bench.mount, 'hold')).ino);
+  const held = bench.open('hold');
+  await until(() => bench.drives.states.some(({ state }) => state === 'busy') && bench.recaller.rows(null)[0]?.position === null);
+  const job = recallAll(bench, ['one']);
+  await until(() => bench.recaller.rows(null).some(({ path: each, state }) => each === path && state === 'loading'));
+  const reader = bench.open('one', 2, 1001);
+  renameSync(path, join(bench.mount, 'moved'));
+  writeFileSync(path, 'another file');
+  unlock();
+  t.is(await held.answer, null);
+  const answer = await reader.answer;
+  t.true(answer !== null || !bench.isStub('moved'), 'whoever is let go on has a whole file before him');
+  t.is(answer, null);
+  t.is(readFileSync(join(bench.mount, 'moved')).compare(bench.contents.get('one')!), 0);
+  t.is(readFileSync(path, 'utf8'), 'another file');
+  t.is((await job).get('one'), null);
 });
