@@ -403,7 +403,9 @@ export class ScsiLibrary implements Library {
   }
 
   async #withRobot<T>(action: () => Promise<T>): Promise<T> {
-    const turn = this.#robot.then(() => {
+    // An operator may be asked for two cartridges at a time, and can bring the second one first.
+    const before = this.#changer.requests === undefined ? this.#robot : Promise.resolve();
+    const turn = before.then(() => {
       if (this.#closing.signal.aborted) throw canceled();
       return action();
     });

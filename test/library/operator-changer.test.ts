@@ -183,3 +183,16 @@ test('the shelf is remembered, and a damaged list is a mistake that is named', a
   writeFileSync(join(made.dir, 'shelf.json'), readFileSync(join(made.dir, 'shelf.json'), 'utf8').slice(0, 20));
   await t.throwsAsync(made.open(), { instanceOf: HsmError, code: 'CONFIG', message: /shelf\.json is damaged: .*hsm tape add/ });
 });
+
+test('two cartridges are asked for at the same time, and may come in any order', async (t) => {
+  const { made, library } = await stocked(t);
+  made.hand = () => undefined;
+  const first = library.load('S00001L9', 'drive0');
+  const second = library.load('S00002L9', 'drive1');
+  await until(() => library.requests.length === 2);
+  made.inside.set('/dev/nst1', made.reels.get('S00002L9')!);
+  t.is((await second).barcode, 'S00002L9');
+  await library.rescan();
+  made.inside.set('/dev/nst0', made.reels.get('S00001L9')!);
+  t.is((await first).barcode, 'S00001L9');
+});
