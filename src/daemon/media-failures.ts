@@ -1,6 +1,6 @@
 /** Failures of drives with volumes: written down, and blamed on whom their history shows to be at fault. */
 import type { Catalog, EventRow } from '../catalog/model.ts';
-import { blame, pastFailure, type PastFailure } from '../library/blame.ts';
+import { blame, memoryMs, pastFailure, type PastFailure } from '../library/blame.ts';
 import type { DrivePool, MediaFailure } from '../library/drive-pool.ts';
 import type { Log } from '../recall/recaller-options.ts';
 
@@ -38,6 +38,7 @@ export class MediaFailures {
 
   async #judge(failure: MediaFailure, drives: Pick<DrivePool, 'setDrive' | 'usable'>): Promise<void> {
     const past = pastFailure(failure, this.#now());
+    while (this.#history[0] !== undefined && (past.at - this.#history[0].at >= memoryMs || this.#history.length >= remembered)) this.#history.shift();
     this.#history.push(past);
     this.#log.warn({ ...failure }, 'a drive and a volume did not get on');
     await this.#catalog.logEvent('media-failure', null, failure);

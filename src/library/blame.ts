@@ -16,7 +16,7 @@ export interface Blame {
 }
 
 /** What is older tells nothing about today's drives: they are cleaned, repaired and replaced. */
-const memoryMs = 30 * 86_400_000;
+export const memoryMs = 30 * 86_400_000;
 /** A volume that fails in so many drives is damaged; a drive in which so many volumes fail is. A volume that is damaged by itself does not count against its drives. */
 const drivesOfABadVolume = 2;
 const volumesOfABadDrive = 3;

@@ -135,10 +135,11 @@ export class Recaller {
     await this.#resolve(fresh);
   }
 
-  /** Requests in the order in which they will be served, those that failed lately last. `uid` limits it to that user's own. */
+  /** Requests in the order in which they will be served, those that failed lately last. `uid` limits it to that user's own, and to whom of them waits. */
   rows(uid: number | null): QueueRow[] {
     const rows = [...queueRows(this.#byKey.values(), this.#service, this.#parking), ...this.#failures.rows];
-    return uid === null ? rows : rows.filter((row) => row.waiters.some((waiter) => waiter.uid === uid));
+    if (uid === null) return rows;
+    return rows.map((row) => ({ ...row, waiters: row.waiters.filter((waiter) => waiter.uid === uid) })).filter(({ waiters }) => waiters.length > 0);
   }
 
   /** Paths of what is wanted on a filesystem of the configuration, by readers or jobs. */
@@ -156,11 +157,19 @@ export class Recaller {
     return { queued: this.#byKey.size - active, active, failed: this.#failures.rows.length, files: this.#files, bytes: this.#bytes };
   }
 
-  /** Sends the waiters of `r<id>` away with an errno. False when there is no such request, or (with a uid) it is another user's. */
+  /** Sends the waiters of `r<id>` away with an errno; with a uid only that user's: others go on waiting. False when there is no such request or waiter. */
   cancel(id: number, errno: DenialErrno, uid: number | null): boolean {
     const request = this.#byId(id);
-    if (request === undefined || (uid !== null && ![...request.waiters.values()].some((waiter) => waiter.uid === uid))) return false;
-    this.#cancelRequest(request, { code: errno, message: 'cancelled' });
+    if (request === undefined) return false;
+    const his = [...request.waiters.values()].filter((waiter) => uid === null || waiter.uid === uid);
+    if (uid !== null && his.length === 0) return false;
+    if (uid === null || (his.length === request.waiters.size && request.interests.length === 0)) {
+      this.#cancelRequest(request, { code: errno, message: 'cancelled' });
+      return true;
+    }
+    const events = his.map(({ event }) => event);
+    this.#options.keeper.answer(events, errno);
+    for (const event of events) this.onGone(event);
     return true;
   }
 

@@ -65,7 +65,11 @@ export class VolumeService {
   constructor(options: VolumeServiceOptions) {
     this.#options = options;
     this.scheduler = new Scheduler(options.settings, () => Date.now());
-    options.drives.onChange(() => this.reconsiderDrives());
+    options.drives.onChange(() => {
+      // A drive that comes back is cleaned or repaired.
+      this.#failedIn.clear();
+      this.reconsiderDrives();
+    });
   }
 
   /** Queues it on the volume of its first copy. */

@@ -482,3 +482,18 @@ realTest('a reader who joins a job gets the file that he opened, though its name
   t.is(readFileSync(path, 'utf8'), 'another file');
   t.is((await job).get('one'), null);
 });
+
+realTest('a user who cancels sends nobody else away, and sees nobody else wait', async (t) => {
+  const bench = await recallBench(t, { file: 10_000 });
+  const unlock = await bench.locks.lock(statSync(join(bench.mount, 'file')).ino);
+  const anna = bench.open('file', 1, 1000);
+  const bob = bench.open('file', 2, 1001);
+  t.deepEqual(bench.recaller.rows(1001).map(({ waiters }) => waiters.map(({ pid }) => pid)), [[2]]);
+  const id = Number(bench.recaller.rows(null)[0]?.id.slice(1));
+  t.true(bench.recaller.cancel(id, 'EIO', 1001));
+  t.is(await bob.answer, 'EIO');
+  t.false(bench.recaller.cancel(id, 'EIO', 1001));
+  unlock();
+  t.is(await anna.answer, null);
+  t.true(bench.isWhole('file'));
+});

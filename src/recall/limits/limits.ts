@@ -41,6 +41,8 @@ export class Limits {
   readonly #rules: readonly LimitRule[];
   readonly #now: () => number;
   readonly #accounts = new Map<string, Account>();
+  /** The hour in which accounts without use were last dropped. */
+  #swept = 0;
 
   constructor(rules: readonly LimitRule[], now: () => number) {
     this.#rules = rules;
@@ -64,6 +66,7 @@ export class Limits {
       const reason = `rule ${rule.name}: ${excess}`;
       return { verdict: rule.action === 'delay' ? { kind: 'wait', key, reason } : refuse(rule, reason), keys: [] };
     }
+    this.#sweep(now);
     const keys = rules.map((rule) => groupOf(rule, asker));
     for (const key of keys) this.#account(key).add(bytes, now);
     return { verdict: { kind: 'go' }, keys };
@@ -87,6 +90,14 @@ export class Limits {
     // One file larger than the limit would else never come.
     if (bytesPerHour !== null && spent.bytes > 0 && spent.bytes + bytes > bytesPerHour) return `${bytesPerHour} bytes an hour`;
     return null;
+  }
+
+  /** Programs come and go under ever new names. */
+  #sweep(now: number): void {
+    const hour = Math.floor(now / 3_600_000);
+    if (hour === this.#swept) return;
+    this.#swept = hour;
+    for (const [key, account] of this.#accounts) if (account.active === 0 && account.lastHour(now).files === 0) this.#accounts.delete(key);
   }
 
   #account(key: string): Account {
