@@ -56,7 +56,11 @@ export class Space<Request> {
   }
 }
 
+/** linux/magic.h */
+const btrfsMagic = 0x9123683e;
+
+/** btrfs says that users can have nothing when its metadata is short of room, however much is free for data (btrfs_statfs in fs/btrfs/super.c). */
 function roomIn(path: string): Room {
-  const { bavail, blocks, bsize } = statfsSync(path);
-  return { free: bavail * bsize, total: blocks * bsize };
+  const { bavail, bfree, blocks, bsize, type } = statfsSync(path);
+  return { free: (type === btrfsMagic ? bfree : bavail) * bsize, total: blocks * bsize };
 }

@@ -49,7 +49,7 @@ realTest('an overflow of the event queue is an incident in the log, the status a
   t.regex(hsm.output(), /the event queue overflowed/);
   const logged = async (): Promise<{ at: string; fresh: number }[]> => {
     const rows = await withClient(join(hsm.folder, 'state', 'hsm.sock'), (client) => client.rows('events', { limit: 100 }));
-    return (rows as { kind: string; data: string }[]).filter(({ kind }) => kind === 'queue-overflow').map(({ data }) => JSON.parse(data) as { at: string; fresh: number });
+    return (rows as { kind: string; data: { at: string; fresh: number } }[]).filter(({ kind }) => kind === 'queue-overflow').map(({ data }) => data);
   };
   t.like(await until(async () => (await logged())[0]), { at: overflow.at, fresh: 1 });
   t.is((await read(stub)).stdout, 'original');
