@@ -11,7 +11,7 @@ async function bash(t: ExecutionContext, ...words: string[]): Promise<string[]> 
   const file = join(temporaryFolder(t), 'hsm.bash');
   writeFileSync(file, stdout);
   const script = `source "$0"; COMP_WORDS=(hsm "$@"); COMP_CWORD=$#; _hsm; printf '%s\\n' "\${COMPREPLY[@]}"`;
-  const { stdout: offered, stderr } = spawnSync('bash', ['-uc', script, file, ...words], { encoding: 'utf8', timeout: 10_000 });
+  const { stdout: offered, stderr } = spawnSync('bash', ['--norc', '-uc', script, file, ...words], { encoding: 'utf8', timeout: 10_000 });
   t.is(stderr, '');
   return offered.split('\n').filter((line) => line !== '');
 }
