@@ -46,6 +46,7 @@ async function fixture(t: ExecutionContext, kind: keyof typeof capacity, program
 
 librarySuite('LTFS library', (t) => fixture(t, 'fake', fakeLtfs));
 
+// LTFS's own programs are in no Debian package: the fake above is what runs everywhere.
 if (realLtfs === null) test.skip('LTFS library of the reference: there is no ltfs on PATH', (t) => t.pass());
 else librarySuite('LTFS library of the reference', (t) => fixture(t, 'reference', realLtfs!));
 

@@ -13,6 +13,7 @@ const mib = 2 ** 20;
 
 test.serial('a life on LTFS volumes: two pools, release, recall, verify, a restart, a rebuild of the catalogue', (t) => life(t, '128M', ltfsOnPath(t)));
 
+// LTFS's own programs are in no Debian package: the fake above is what runs everywhere.
 if (realLtfs === null) test.skip('the same with the programs of the reference: there is no ltfs on PATH', (t) => t.pass());
 else test.serial('the same with the programs of the reference', (t) => life(t, '1G', process.env['PATH'] ?? ''));
 

@@ -47,5 +47,6 @@ async function fixture(t: ExecutionContext, wanted: number, kind: keyof typeof r
 
 mediumSuite('LTFS', (t, capacity) => fixture(t, capacity, 'fake', fakeLtfs));
 
+// LTFS's own programs are in no Debian package: the fake above is what runs everywhere.
 if (realLtfs === null) test.skip('LTFS of the reference: there is no ltfs on PATH', (t) => t.pass());
 else mediumSuite('LTFS of the reference', (t, capacity) => fixture(t, capacity, 'reference', realLtfs!));
