@@ -58,22 +58,24 @@ export class Gate {
 
   /** `go` holds until ended(); asked again it is `go` again, but for pauses. */
   pass(request: RecallRequest): Passage {
-    const uid = request.asker?.uid;
-    const paused = uid === undefined ? null : this.#pauses.ofUser(uid);
-    if (uid !== undefined && paused !== null) return { kind: 'wait', key: pausedKey(uid), reason: paused };
-    return this.#passLimits(request) ?? this.#passSpace(request);
+    return this.#passPauses(request) ?? this.#passLimits(request) ?? this.#passSpace(request);
   }
 
-  /** Keys that have room again. */
-  ended(request: RecallRequest): readonly string[] {
+  /** It waits for a pause to end, and takes nobody's room meanwhile. Keys that have room again. */
+  paused(request: RecallRequest): readonly string[] {
     this.#space.ended(request);
-    const load = this.#loads.get(request);
-    if (load !== undefined) this.#storms.ended(load.uid, load.exe);
-    this.#loads.delete(request);
     const keys = this.#keys.get(request) ?? [];
     this.#keys.delete(request);
     this.#limits.ended(keys);
     return keys;
+  }
+
+  /** Keys that have room again. */
+  ended(request: RecallRequest): readonly string[] {
+    const load = this.#loads.get(request);
+    if (load !== undefined) this.#storms.ended(load.uid, load.exe);
+    this.#loads.delete(request);
+    return this.paused(request);
   }
 
   get storms(): readonly Storm[] {
@@ -83,6 +85,18 @@ export class Gate {
   /** How many were refused since the start, by rule. */
   get refused(): Readonly<Record<string, number>> {
     return Object.fromEntries(this.#refused);
+  }
+
+  /** A pause holds back what only paused users want: who else waits for the file gets it. */
+  #passPauses({ waiters, interests }: RecallRequest): Passage | null {
+    if (interests.length > 0) return null;
+    let held: Passage | null = null;
+    for (const { uid } of waiters.values()) {
+      const reason = this.#pauses.ofUser(uid);
+      if (reason === null) return null;
+      held ??= { kind: 'wait', key: pausedKey(uid), reason };
+    }
+    return held;
   }
 
   #passLimits(request: RecallRequest): Passage | null {
@@ -111,7 +125,9 @@ export class Gate {
   }
 }
 
-export const pausedKey = (uid: number): string => `paused:${uid}`;
+const pausedKey = (uid: number): string => `paused:${uid}`;
+
+export const isPausedKey = (key: string): boolean => key.startsWith('paused:');
 
 /** What its data takes: holes are on no tape. */
 const lengthOf = ({ copies, record }: RecallRequest): number => Math.min(copies[0]?.length ?? record.size, record.size);

@@ -6,7 +6,7 @@ import { admissionOf, isStubWithoutRecord, type Admission } from './admission.ts
 import { Committer } from './committer.ts';
 import { unusable, usable } from './copies.ts';
 import { Failures } from './failures.ts';
-import { Gate, pausedKey } from './gate.ts';
+import { Gate, isPausedKey } from './gate.ts';
 import { denialErrnos, type DenialErrno, type StubEvent } from './keeper-client.ts';
 import type { Storm } from './limits/storms.ts';
 import { MoveBatch } from './move-batch.ts';
@@ -193,9 +193,7 @@ export class Recaller {
   /** What it covers waits until resume(); what is being read goes on to the end of its container, and nobody is sent away. */
   pause(pause: Pause, reason: string | null, since = Date.now()): void {
     this.#service.scheduler.pauses.set(pause, reason, since);
-    if (pause.kind === 'user') {
-      for (const request of this.#byKey.values()) if (request.asker?.uid === pause.uid && request.object !== null && !this.#service.isActive(request)) this.#requeue(request);
-    }
+    if (pause.kind === 'user') this.#lookAgainAt(pause.uid);
     if (pause.kind === 'drive') this.#service.reconsiderDrives();
     else this.#service.dispatch();
   }
@@ -203,10 +201,18 @@ export class Recaller {
   /** False when there was no such pause. */
   resume(pause: Pause): boolean {
     if (!this.#service.scheduler.pauses.clear(pause)) return false;
-    if (pause.kind === 'user') this.#wake([pausedKey(pause.uid)], true);
+    if (pause.kind === 'user') this.#lookAgainAt(pause.uid);
     if (pause.kind === 'drive') this.#service.reconsiderDrives();
     else this.#service.dispatch();
     return true;
+  }
+
+  /** At what is queued and this user waits for. */
+  #lookAgainAt(uid: number): void {
+    for (const request of [...this.#byKey.values()]) {
+      if (request.object === null || this.#service.isActive(request)) continue;
+      if ([...request.waiters.values()].some((waiter) => waiter.uid === uid)) this.#requeue(request);
+    }
   }
 
   /** What is paused or held, for people. */
@@ -428,6 +434,7 @@ export class Recaller {
     request.state = 'queued';
     const passage = this.#gate.pass(request);
     if (passage.kind === 'wait') {
+      if (isPausedKey(passage.key)) this.#wakeSoon(this.#gate.paused(request));
       this.#parking.park(request, passage.key, passage.reason);
       return;
     }

@@ -497,3 +497,50 @@ realTest('a user who cancels sends nobody else away, and sees nobody else wait',
   t.is(await anna.answer, null);
   t.true(bench.isWhole('file'));
 });
+
+realTest('a pause holds back what only paused users wait for', async (t) => {
+  const bench = await recallBench(t, { shared: 5000, wanted: 5000, own: 5000 });
+  const { recaller } = bench;
+  recaller.pause({ kind: 'all' }, null);
+  const annaShares = bench.open('shared', 1, 1000);
+  const bobShares = bench.open('shared', 2, 1001);
+  const annaWants = bench.open('wanted', 3, 1000);
+  const annaOwns = bench.open('own', 4, 1000);
+  recaller.pause({ kind: 'user', uid: 1000 }, 'later');
+  const job = recallAll(bench, ['wanted']);
+  recaller.resume({ kind: 'all' });
+  t.deepEqual([await annaShares.answer, await bobShares.answer], [null, null], 'who is not paused gets the file, and so do all who wait for it');
+  t.deepEqual([(await job).get('wanted'), await annaWants.answer], [null, null], 'a job gets it, too');
+  t.true(bench.isStub('own'));
+  t.deepEqual(recaller.rows(null).map(({ reason }) => reason), ['recalls of user 1000 are paused: later']);
+  recaller.resume({ kind: 'user', uid: 1000 });
+  t.is(await annaOwns.answer, null);
+});
+
+realTest('a paused user who looks at a file keeps nobody else waiting for it', async (t) => {
+  const bench = await recallBench(t, { file: 5000 });
+  const { recaller } = bench;
+  recaller.pause({ kind: 'user', uid: 1001 }, null);
+  recaller.pause({ kind: 'all' }, null);
+  const anna = bench.open('file', 1, 1000);
+  const bob = bench.open('file', 2, 1001);
+  recaller.onGone(bob.id);
+  recaller.resume({ kind: 'all' });
+  t.is(await anna.answer, null);
+});
+
+realTest('what is paused takes no place under a limit', async (t) => {
+  const limit = { name: 'two', programs: [], uids: [], gids: [], cgroups: [], per: 'program', concurrent: 1, filesPerHour: null, bytesPerHour: null, action: 'delay' } as const;
+  const bench = await recallBench(t, { one: 5000, two: 5000 }, { gate: { limits: [limit], defaultLimits: false } });
+  const { recaller } = bench;
+  recaller.pause({ kind: 'all' }, null);
+  const anna = bench.open('one', 1, 1000);
+  await until(() => recaller.rows(null).some(({ position }) => position !== null));
+  const bob = bench.open('two', 2, 1001);
+  await until(() => recaller.rows(null).some(({ reason }) => reason?.startsWith('rule two') === true));
+  recaller.pause({ kind: 'user', uid: 1000 }, null);
+  recaller.resume({ kind: 'all' });
+  t.is(await bob.answer, null);
+  recaller.resume({ kind: 'user', uid: 1000 });
+  t.is(await anna.answer, null);
+});
