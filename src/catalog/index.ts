@@ -11,6 +11,7 @@ import { Filesystems } from './filesystems.ts';
 import { Jobs } from './jobs.ts';
 import { MaintenanceThread } from './maintenance.ts';
 import { defineMemberRows } from './member-rows.ts';
+import { MediaUses } from './media-use.ts';
 import { migrate } from './migrate.ts';
 import type { Catalog } from './model.ts';
 import { Objects, type Places } from './objects.ts';
@@ -64,6 +65,7 @@ function assemble(db: Database, path: string, options: CatalogOptions): Catalog 
   const usage = new Usage(db);
   const old = new OldVersions(db, directories, now);
   const volumes = new Volumes(db);
+  const mediaUses = new MediaUses(db, now);
   const containers = new Containers(db, volumes, usage, now);
   const files = new Files(db, { directories, counts, usage, old });
   const archive = new Archive(db, { directories, containers, counts, usage, old });
@@ -88,6 +90,9 @@ function assemble(db: Database, path: string, options: CatalogOptions): Catalog 
     exportVolume: (barcode) => write(() => volumes.export(barcode)),
     importVolume: (barcode) => write(() => volumes.import(barcode)),
     removeVolume: (barcode) => write(() => volumes.remove(barcode)),
+    addUse: (uses) => write(() => mediaUses.add(uses)),
+    setReport: (kind, name, report) => write(() => mediaUses.setReport(kind, name, report)),
+    mediaUse: () => read(() => mediaUses.all()),
     beginContainer: (barcode, startBlock) => write(() => containers.begin(barcode, startBlock)),
     closeContainer: (id, end) => write(() => containers.close(id, end)),
     containers: (barcode) => read(() => containers.on(barcode)),

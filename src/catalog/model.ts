@@ -265,6 +265,44 @@ export interface NewStub {
  * it needs as `Pick<Catalog, ...>`. Bulk methods work in slices of a few thousand rows, each its own transaction,
  * and let the event loop run in between.
  */
+export type UsedKind = 'drive' | 'volume' | 'cleaning';
+
+/** What is counted of drives and cartridges; it only grows. */
+export interface UseCounts {
+  readonly mounts: number;
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+  /** Mounts that failed, in loading, reading and writing. */
+  readonly loadErrors: number;
+  readonly readErrors: number;
+  readonly writeErrors: number;
+  /** Errors that the drive itself got over, as far as it tells. */
+  readonly softReadErrors: number;
+  readonly softWriteErrors: number;
+  /** ms spent in reads, writes, filemarks and locates. */
+  readonly motionMs: number;
+}
+
+/** `name`: a drive's serial number, or its name where it has none; a barcode. */
+export interface MediaUse extends UseCounts {
+  readonly kind: UsedKind;
+  readonly name: string;
+  /** ms since the epoch. */
+  readonly firstUsedAt: number | null;
+  readonly lastUsedAt: number | null;
+  /** What a drive told last, JSON; null: nothing. */
+  readonly report: string | null;
+  readonly reportedAt: number | null;
+}
+
+/** What came on top, between `firstUsedAt` and `lastUsedAt`. */
+export interface NewUse extends UseCounts {
+  readonly kind: UsedKind;
+  readonly name: string;
+  readonly firstUsedAt: number;
+  readonly lastUsedAt: number;
+}
+
 export interface Catalog {
   // filesystems
   addFilesystem(row: Omit<FilesystemRow, 'id'>): Promise<FilesystemRow>;
@@ -280,6 +318,11 @@ export interface Catalog {
   importVolume(barcode: string): Promise<void>;
   /** Forgets a volume without objects (else `REFUSED`). */
   removeVolume(barcode: string): Promise<void>;
+  /** Adds to what is counted of drives and cartridges, all of it or nothing. */
+  addUse(uses: readonly NewUse[]): Promise<void>;
+  /** What a drive tells of itself or of what is in it replaces what was told before. */
+  setReport(kind: UsedKind, name: string, report: string): Promise<void>;
+  mediaUse(): Promise<MediaUse[]>;
   /** Next container number of the volume, recorded as 'writing' before the first block is written. */
   beginContainer(barcode: string, startBlock: number): Promise<ContainerRow>;
   /** After the synchronous filemark: the container, the volume's end and use. Durable before members are added. */

@@ -184,4 +184,26 @@ export const migrations: readonly string[] = [
   `,
   // Old versions are looked for by the name that the file had.
   `CREATE INDEX old_versions_by_name ON old_versions (directory, name);`,
+  // What drives (by serial, else by name), volumes and cleaning cartridges have been through, and what a drive last told of them (JSON). Cartridges are
+  // no references: these counts outlive the volume's row.
+  `
+  CREATE TABLE media_use (
+    kind TEXT NOT NULL CHECK (kind IN ('drive', 'volume', 'cleaning')),
+    name TEXT NOT NULL CHECK (name <> ''),
+    mounts INTEGER NOT NULL DEFAULT 0 CHECK (mounts >= 0),
+    bytes_read INTEGER NOT NULL DEFAULT 0 CHECK (bytes_read >= 0),
+    bytes_written INTEGER NOT NULL DEFAULT 0 CHECK (bytes_written >= 0),
+    load_errors INTEGER NOT NULL DEFAULT 0 CHECK (load_errors >= 0),
+    read_errors INTEGER NOT NULL DEFAULT 0 CHECK (read_errors >= 0),
+    write_errors INTEGER NOT NULL DEFAULT 0 CHECK (write_errors >= 0),
+    soft_read_errors INTEGER NOT NULL DEFAULT 0 CHECK (soft_read_errors >= 0),
+    soft_write_errors INTEGER NOT NULL DEFAULT 0 CHECK (soft_write_errors >= 0),
+    motion_ms INTEGER NOT NULL DEFAULT 0 CHECK (motion_ms >= 0),
+    first_used_at INTEGER,
+    last_used_at INTEGER,
+    report TEXT,
+    reported_at INTEGER,
+    PRIMARY KEY (kind, name)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];

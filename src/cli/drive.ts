@@ -6,6 +6,9 @@ import { type ExitCode, exitCodes } from '../errors.ts';
 import { driveColumns } from './columns.ts';
 import { action, type Context, examples } from './command.ts';
 import { list } from './listing.ts';
+import { printable } from './printable.ts';
+import { tableLines } from './table.ts';
+import { useLines } from './use.ts';
 
 export function define(command: Command): void {
   command
@@ -13,6 +16,12 @@ export function define(command: Command): void {
     .description('list drives, what they hold and whether they may be used')
     .addHelpText('after', examples('hsm drive ls'))
     .action(action((context) => list<DriveLine>(context, 'drives', {}, driveColumns, 'no drives')));
+  command
+    .command('show')
+    .description('show what a drive has been through')
+    .argument('<name>', "a drive, such as drive0 ('hsm drive ls')")
+    .addHelpText('after', examples('hsm drive show drive0', 'hsm drive show drive0 --json | jq .use'))
+    .action(action((context, name: string) => showDrive(context, name)));
   command
     .command('up')
     .description('let a drive be used again')
@@ -27,6 +36,16 @@ export function define(command: Command): void {
     .requiredOption('--reason <text>', 'why: everybody will see it')
     .addHelpText('after', examples('hsm drive down drive0 --reason "cleaning, ticket 4711"'))
     .action(action((context, name: string, options: { readonly reason: string }) => setDrive(context, name, 'down', options.reason)));
+}
+
+async function showDrive(context: Context, name: string): Promise<ExitCode> {
+  const drive = (await withClient(context.config().socket, (client) => client.call('drive', { name }))) as DriveLine;
+  if (context.json) context.out.json(drive);
+  else {
+    const lines = [...tableLines([drive], driveColumns), `serial   ${drive.serial ?? 'not known'}`, ...useLines(drive.use)];
+    for (const line of lines) context.out.line(printable(line));
+  }
+  return exitCodes.done;
 }
 
 async function setDrive(context: Context, name: string, admin: 'up' | 'down', reason: string | null): Promise<ExitCode> {

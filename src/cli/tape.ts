@@ -11,6 +11,7 @@ import { count, size } from './options.ts';
 import { type Column, tableLines } from './table.ts';
 import { defineReclaim } from './tape-reclaim.ts';
 import { defineShelf } from './tape-shelf.ts';
+import { useLines } from './use.ts';
 
 interface AddOptions {
   readonly count?: number;
@@ -69,7 +70,7 @@ async function showVolume(context: Context, barcode: string): Promise<ExitCode> 
   const [volume, ...objects] = (await withClient(context.config().socket, (client) => client.rows('tape', { barcode }))) as [VolumeLine, ...ObjectLine[]];
   if (context.json) for (const row of [volume, ...objects]) context.out.json(row);
   else {
-    for (const line of tableLines([volume], volumeColumns)) context.out.line(line);
+    for (const line of [...tableLines([volume], volumeColumns), ...useLines(volume.use)]) context.out.line(line);
     if (objects.length > 0) for (const line of ['', ...tableLines(objects, objectColumns)]) context.out.line(line);
   }
   return exitCodes.done;

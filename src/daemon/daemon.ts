@@ -6,6 +6,7 @@ import { cataloguePath, type Config } from '../config.ts';
 import { HsmError } from '../errors.ts';
 import { requestText, type OperatorRequest } from '../library/changer.ts';
 import { DrivePool } from '../library/drive-pool.ts';
+import { MediaCounters } from '../library/media-counters.ts';
 import { openLibrary, type CartridgeLibrary } from '../library/open-library.ts';
 import { type FilesystemChange, KeeperClient, type KeeperEvents, type Overflows } from '../recall/keeper-client.ts';
 import { Recaller } from '../recall/recaller.ts';
@@ -13,6 +14,7 @@ import type { Log } from '../recall/recaller-options.ts';
 import type { ManagedFilesystem } from '../recall/restorer.ts';
 import { filesystemAt, isAnother } from './filesystem-at.ts';
 import { MediaFailures } from './media-failures.ts';
+import { driveKey } from './media-use.ts';
 import { applyChange, sourceOf } from './filesystems.ts';
 import { InodeLocks } from './inode-locks.ts';
 import { Jobs } from './jobs.ts';
@@ -60,6 +62,7 @@ export interface Daemon {
   readonly catalog: Catalog;
   readonly library: CartridgeLibrary;
   readonly drives: DrivePool;
+  readonly counters: MediaCounters;
   readonly filesystems: readonly DaemonFilesystem[];
   readonly keeper: KeeperClient;
   readonly recaller: Recaller;
@@ -79,9 +82,14 @@ export async function openDaemon(config: Config, fds: KeeperFds, log: Log, onKee
     mayBeBlank: async (barcode) => (await catalog.volume(barcode))?.state === 'scratch',
   });
   const failures = await MediaFailures.open(catalog, log);
+  const counters = new MediaCounters(catalog, (drive) => driveKey(library, drive));
   const drives: DrivePool = await DrivePool.open(library, {
     quotas: { read: config.recall.drives, write: config.archive.drives },
-    onFailure: (failure) => void failures.add(failure, drives),
+    onMount: (medium, drive) => counters.mounted(medium, drive),
+    onFailure: (failure) => {
+      counters.failed(failure);
+      void failures.add(failure, drives);
+    },
   });
   const jobs = new Jobs(catalog, new JobFolder(config.state));
   // Events that arrive before the engine stands wait in the keeper: it sends none before ready().
@@ -119,7 +127,7 @@ export async function openDaemon(config: Config, fds: KeeperFds, log: Log, onKee
     timeoutS: config.recall.timeoutS,
     log,
   });
-  return { config, log, startedAt: new Date(), groupFd: fds.group, guard: fds.guard, catalog, library, drives, filesystems, keeper, recaller, jobs, overflows: () => overflows };
+  return { config, log, startedAt: new Date(), groupFd: fds.group, guard: fds.guard, catalog, library, drives, counters, filesystems, keeper, recaller, jobs, overflows: () => overflows };
 }
 
 function askOperator(request: OperatorRequest, catalog: Catalog, log: Log): void {

@@ -6,6 +6,7 @@ import { unmountFilesystem } from './filesystems.ts';
 import { fileInfos } from './file-info.ts';
 import { managedPath, pathKeys, type ManagedPath } from './managed-paths.ts';
 import { driveStates, queueRowsOf } from './operator-requests.ts';
+import { usedDrives, usedVolumes } from './media-use.ts';
 import { runRecallJob } from './recall-job.ts';
 import { parseReclaim, runReclaimJob } from './reclaim-job.ts';
 import { parseReconcile, runReconcileJob } from './reconcile-job.ts';
@@ -73,7 +74,7 @@ export function handlersOf(daemon: Daemon): Handlers {
     jobs: async (params, call) => sendAll(call, await jobs.lines(integer(params, 'limit', 100))),
     ...steeringHandlers(daemon),
     ...shelfHandlers(daemon),
-    tapes: async (_params, call) => sendAll(call, await locatedVolumes(daemon)),
+    tapes: async (_params, call) => sendAll(call, await usedVolumes(daemon, await locatedVolumes(daemon))),
     tape: (params, call) => sendTape(daemon, text(params, 'barcode'), call),
     tapeAdd: async (params, call) => sendAll(call, await addTapes(daemon, params)),
     tapeFormat: async (params, call) => {
@@ -87,7 +88,8 @@ export function handlersOf(daemon: Daemon): Handlers {
       return jobs.run('reclaim', spec(params), call, (run) => runReclaimJob(daemon, wanted, run));
     },
     inventory: async (params, call) => sendAll(call, await elements(daemon, flag(params, 'rescan'))),
-    drives: async (_params, call) => sendAll(call, driveStates(daemon)),
+    drives: async (_params, call) => sendAll(call, await usedDrives(daemon, driveStates(daemon))),
+    drive: (params) => driveOf(daemon, text(params, 'name')),
     unmount: async (params, call) => {
       if (call.peer.uid !== 0) throw new HsmError('EPERM', 'only root may unmount filesystems');
       const path = text(params, 'path');
@@ -138,10 +140,18 @@ function inosOf(params: Params): number[] {
   return inos;
 }
 
+async function driveOf(daemon: Daemon, name: string): Promise<object> {
+  const states = driveStates(daemon);
+  const [drive] = await usedDrives(daemon, states.filter((each) => each.name === name));
+  if (drive === undefined) throw new HsmError('NO_DRIVE', `no drive is named ${name}: the drives are ${states.map((each) => each.name).join(', ')}`);
+  return drive;
+}
+
 async function sendTape(daemon: Daemon, barcode: string, call: Call): Promise<{ objects: number }> {
   const volume = (await locatedVolumes(daemon)).find((each) => each.barcode === barcode);
   if (volume === undefined) throw new HsmError('NO_VOLUME', `no volume is named ${barcode}: see hsm tape ls`, { exit: exitCodes.failed });
-  await call.row(volume);
+  const [used] = await usedVolumes(daemon, [volume]);
+  await call.row(used ?? volume);
   let sent = 0;
   let after: { container: number; offset: number } | null = null;
   for (;;) {

@@ -91,6 +91,26 @@ export interface VolumeLine {
   readonly objects: number;
   /** ms since the epoch: when the container that was verified longest ago was; null where one never was. */
   readonly verifiedAt?: number | null;
+  /** In `tapes` and `tape`. */
+  readonly use?: UseLine | null;
+}
+
+/** What a drive or volume has been through under this catalogue; null: nothing yet. Errors count for the drive and the volume alike. */
+export interface UseLine {
+  readonly mounts: number;
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+  /** Mounts that failed, in loading, reading and writing. */
+  readonly loadErrors: number;
+  readonly readErrors: number;
+  readonly writeErrors: number;
+  /** Errors that the drive got over itself, as far as it tells. */
+  readonly softReadErrors: number;
+  readonly softWriteErrors: number;
+  /** Time in reads, writes, filemarks and locates. */
+  readonly motionSeconds: number;
+  readonly firstUsedAt: WireTime | null;
+  readonly lastUsedAt: WireTime | null;
 }
 
 /** Every row of `tape` but the first, in tape order. `path` is absolute, null for an old version without a file. */
@@ -112,13 +132,16 @@ export interface PauseLine {
   readonly since: WireTime;
 }
 
-/** A row of `drives`. */
+/** A row of `drives`, and what `drive` answers. */
 export interface DriveLine {
   readonly name: string;
   readonly state: 'empty' | 'loading' | 'ready' | 'busy' | 'failed';
   readonly admin: 'up' | 'down';
   readonly reason: string | null;
   readonly barcode: string | null;
+  /** Null: it has none, or has not told it. In `drives` and `drive`, as is `use`. */
+  readonly serial?: string | null;
+  readonly use?: UseLine | null;
 }
 
 /** A row of `inventory`: a slot or a drive, and whether the catalogue knows the cartridge in it. */
@@ -407,6 +430,7 @@ export const access = {
   tapeReclaim: 'operators', // {barcodes, below?, dryRun} -> ReclaimLine and ReclaimFailureLine rows, progress, ReclaimSummary
   inventory: 'operators', // {rescan} -> ElementLine rows
   drives: 'operators', // -> DriveLine rows
+  drive: 'operators', // {name} -> DriveLine
   setDrive: 'operators', // {name, admin, reason}
   verify: 'operators', // {tape?, paths?, notVerifiedSince?, sample?, rate?, repair?} -> DamageLine rows, progress, {checked, damaged, repaired}
   events: 'operators', // {limit} -> EventLine rows

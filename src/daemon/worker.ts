@@ -14,6 +14,8 @@ import { mayHaveStubs } from './stubs-left.ts';
 
 /** SIGTERM to exit; the keeper waits 8 s before it kills. */
 const stopPatienceMs = 7000;
+/** What a daemon that dies forgets of its drives' and volumes' use. */
+const flushCountersMs = 30_000;
 /** A filesystem without stubs is looked at for so long to be sure. */
 const lookPatienceMs = 1500;
 
@@ -39,6 +41,7 @@ export async function runWorker(config: Config, fds: KeeperFds): Promise<void> {
   process.on('unhandledRejection', (error) => crash(log, error));
   const idle = config.dismountAfterS;
   if (idle > 0) setInterval(() => daemon.drives.dismountIdle(idle * 1000), Math.min(idle, 10) * 1000).unref();
+  setInterval(() => flushCounters(daemon), flushCountersMs).unref();
   daemon.keeper.ready();
   await repairInterrupted(daemon);
   resumeJobs(daemon, leftovers);
@@ -62,12 +65,18 @@ function crash(log: { error(data: object, message: string): void }, error: unkno
   process.exit(70);
 }
 
+const notCounted = 'counts of drives and volumes were not written';
+
+function flushCounters({ counters, log }: Daemon): void {
+  counters.flush().catch((error: unknown) => log.warn({ error }, notCounted));
+}
+
 let stopping = false;
 
 async function stopDaemon(daemon: Daemon, server: ControlServer): Promise<void> {
   if (stopping) return;
   stopping = true;
-  const { catalog, drives, filesystems, jobs, keeper, library, log, recaller } = daemon;
+  const { catalog, counters, drives, filesystems, jobs, keeper, library, log, recaller } = daemon;
   setTimeout(() => {
     log.warn({}, 'something did not stop in time: it is left as it is');
     keeper.stopped(true);
@@ -78,6 +87,7 @@ async function stopDaemon(daemon: Daemon, server: ControlServer): Promise<void> 
   await server.close();
   await drives.close();
   await library.close();
+  await counters.flush().catch((error: unknown) => log.warn({ error }, notCounted));
   let stubsLeft = false;
   for (const { id, mountFd } of filesystems) {
     const { stub, recalling } = await catalog.countStates(id);

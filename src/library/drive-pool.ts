@@ -45,6 +45,8 @@ export interface MediaFailure {
 export interface DrivePoolOptions {
   /** Told once a use of a volume. */
   readonly onFailure?: (failure: MediaFailure) => void;
+  /** What a drive has just loaded, as its users are to get it. */
+  readonly onMount?: (medium: Medium, drive: string) => Medium;
   /** How many drives readers and writers may have at a time; 0 or left out: all. One use that needs more gets them when it is alone. */
   readonly quotas?: Partial<Record<DrivePurpose, number>>;
 }
@@ -100,6 +102,7 @@ interface Waiter {
 export class DrivePool {
   readonly #library: Library;
   readonly #onFailure: (failure: MediaFailure) => void;
+  readonly #onMount: (medium: Medium, drive: string) => Medium;
   readonly #drives: Drive[];
   readonly #quotas: Partial<Record<DrivePurpose, number>>;
   #waiters: Waiter[] = [];
@@ -116,10 +119,11 @@ export class DrivePool {
     return pool;
   }
 
-  private constructor(library: Library, drives: readonly DriveStatus[], { quotas, onFailure }: DrivePoolOptions) {
+  private constructor(library: Library, drives: readonly DriveStatus[], { quotas, onFailure, onMount }: DrivePoolOptions) {
     this.#library = library;
     this.#quotas = quotas ?? {};
     this.#onFailure = onFailure ?? (() => undefined);
+    this.#onMount = onMount ?? ((medium) => medium);
     this.#drives = drives.map(({ name, state, admin, reason, barcode }) => ({
       name,
       state,
@@ -374,7 +378,7 @@ export class DrivePool {
   async #load(drive: Drive, barcode: string): Promise<LeasedVolume> {
     try {
       if (drive.spoiled) await this.#putAway(drive);
-      drive.medium ??= this.#watched(drive, await this.#library.load(barcode, drive.name));
+      drive.medium ??= this.#watched(drive, this.#onMount(await this.#library.load(barcode, drive.name), drive.name));
     } catch (error) {
       if (errorCode(error) === 'EIO') this.#onFailure({ drive: drive.name, volume: barcode, operation: 'load', code: 'EIO', message: messageOf(error) });
       throw new LoadError(barcode, drive.name, error);

@@ -29,6 +29,8 @@ export interface CartridgeLibrary extends Library {
   importCartridge(barcode: string): Promise<void>;
   /** What waits for an operator's hand. */
   readonly requests: readonly OperatorRequest[];
+  /** Serial numbers of the drives that have told theirs, by their names. */
+  readonly serials?: ReadonlyMap<string, string>;
 }
 
 export interface OpenLibraryOptions {
@@ -53,7 +55,8 @@ export async function openLibrary(settings: LibrarySettings, { onRequest, mayBeB
   const { changer } = settings;
   if (changer === null) {
     if (settings.format === 'ltfs') throw new HsmError('CONFIG', 'LTFS volumes need a robot: set library.changer in the config, or format = "tar"', { exit: exitCodes.usage });
-    const drives = settings.drives.map(({ name, device }, element) => ({ name, device, element }));
+    const serials = await knownSerials(settings.drives);
+    const drives = settings.drives.map(({ name, device }, element) => ({ name, device, element, serial: serials[element] ?? null }));
     return openScsiLibrary({ ...common, drives, openChanger: () => OperatorChanger.open({ ...common, drives, mayBeBlank, ...(onRequest === undefined ? {} : { onRequest }) }) });
   }
   const options = { ...common, drives: await withElements(settings.drives, changer), openChanger: async () => new MtxChanger({ device: changer }) };
@@ -67,12 +70,18 @@ async function requireFormat({ path, format }: VirtualLibrarySettings): Promise<
 }
 
 async function withElements(drives: ScsiLibrarySettings['drives'], changer: string): Promise<ScsiDriveOptions[]> {
-  if (drives.every(({ element }) => element !== null)) return drives.map(({ name, device, element }) => ({ name, device, element: element ?? 0 }));
-  const serials = await Promise.all(drives.map(({ device }) => serialNumber(device)));
-  const found = elementsOf(serials, await drivesOfChanger(changer));
+  const serials = await knownSerials(drives);
+  if (drives.every(({ element }) => element !== null)) return drives.map(({ name, device, element }, i) => ({ name, device, element: element ?? 0, serial: serials[i] ?? null }));
+  // Where nothing else tells the drives apart, each must answer.
+  const asked = await Promise.all(drives.map(async ({ device }, i) => serials[i] ?? serialNumber(device)));
+  const found = elementsOf(asked, await drivesOfChanger(changer));
   return drives.map(({ name, device, element }, i) => {
     const number = element ?? found[i] ?? null;
-    if (number !== null) return { name, device, element: number };
-    throw new HsmError('CONFIG', `the robot ${changer} does not say which of its drives is ${device} (serial ${serials[i]}): set element for ${name} in the config`, { exit: exitCodes.usage });
+    if (number !== null) return { name, device, element: number, serial: asked[i] ?? null };
+    throw new HsmError('CONFIG', `the robot ${changer} does not say which of its drives is ${device} (serial ${asked[i]}): set element for ${name} in the config`, { exit: exitCodes.usage });
   });
 }
+
+/** Null for drives that cannot be asked now. */
+const knownSerials = (drives: ScsiLibrarySettings['drives']): Promise<(string | null)[]> =>
+  Promise.all(drives.map(({ device }) => serialNumber(device).then((serial) => serial || null, () => null)));

@@ -19,6 +19,8 @@ export interface ScsiDriveOptions {
   readonly device: string;
   /** The robot's number of this drive. */
   readonly element: number;
+  /** Null or left out: not known. */
+  readonly serial?: string | null;
 }
 
 /** A loaded volume, as its drive sees it. */
@@ -137,6 +139,10 @@ export class ScsiLibrary implements Library {
 
   get requests(): readonly OperatorRequest[] {
     return this.#changer.requests ?? [];
+  }
+
+  get serials(): ReadonlyMap<string, string> {
+    return new Map(this.#options.drives.flatMap(({ name, serial }) => (serial == null ? [] : [[name, serial] as const])));
   }
 
   /** Makes the robot look at every slot, for cartridges that were put in or taken out by hand. */

@@ -128,6 +128,22 @@ test('tape ls, show and add speak of volumes', async (t) => {
   t.is((await hsm(['tape', 'add', 'A1L8', '--count', '2', '--config', config])).exitCode, 2);
 });
 
+test('drive show tells what a drive has been through, and tape show the same of a volume', async (t) => {
+  const counts = { mounts: 12, bytesRead: 3 * 2 ** 30, bytesWritten: 2 ** 40, loadErrors: 1, readErrors: 2, writeErrors: 3, softReadErrors: 40, softWriteErrors: 50, motionSeconds: 7200 };
+  const use = { ...counts, firstUsedAt: '2026-01-02T03:04:05.000Z', lastUsedAt: '2026-03-04T05:06:07.000Z' };
+  const { config } = await fakeDaemon(t, {
+    drive: async ({ name }) => ({ ...drive, name, serial: 'SN1', use: name === 'drive0' ? use : null }),
+    tape: async (_, call) => call.row({ ...volume, use }),
+  });
+  const lines = /use +12 mounts, 2026-01-02 to 2026-03-04; 3\.0 GiB read, 1\.0 TiB written, 2h 00m in motion\nerrors +1 loading, 2 reading, 3 writing; the drive got over 40 reading, 50 writing/;
+  const shown = (await hsm(['drive', 'show', 'drive0', '--config', config])).stdout;
+  t.regex(shown, /drive0 +up +busy +948324L8 +-\nserial +SN1\n/);
+  t.regex(shown, lines);
+  t.regex((await hsm(['tape', 'show', '948324L8', '--config', config])).stdout, lines);
+  t.regex((await hsm(['drive', 'show', 'drive1', '--config', config])).stdout, /use +none yet$/);
+  t.deepEqual(jsonLines((await hsm(['drive', 'show', 'drive0', '--json', '--config', config])).stdout), [{ ...drive, serial: 'SN1', use }]);
+});
+
 test('drive ls, up and down speak of drives', async (t) => {
   const asked: unknown[] = [];
   const { config } = await fakeDaemon(t, {

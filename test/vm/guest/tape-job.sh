@@ -34,6 +34,7 @@ check 'a reader waits for the tape and gets its file' same_as a/f7 cat /data/a/f
 check 'a bulk recall brings all back' hsm recall /data
 check 'every file is right' all_right
 check 'verify reads every copy back and finds no damage' hsm verify
+check 'a drive tells its serial number and what it has been through' sh -c 'hsm --json drive show drive0 | grep "\"serial\":\"DRV1\".*\"mounts\":[1-9].*\"bytesWritten\":[1-9][0-9]*"'
 check 'archived files are released without tape' hsm release /data
 check 'a drive that is set down gives its cartridge back' hsm drive down drive0 --reason test
 check 'the other drive serves the recalls' all_right
