@@ -3,15 +3,14 @@ import { constants } from 'node:fs';
 import { constants as os } from 'node:os';
 import type { Catalog, CopyRow, NewFileState } from '../catalog/model.ts';
 import { errorCode } from '../errors.ts';
-import type { Medium } from '../media/medium.ts';
 import { extractStatus, native, type CommitItem, type ExtractResult, type ExtractTarget, type Extractor } from '../native/index.ts';
 import { decodeStubRecord, encodeStubRecord, stubXattr } from '../stub.ts';
-import { approach, isNear } from './approach.ts';
+import { isNear, type BlockReader } from './block-reader.ts';
 import { readInode, timesOf } from './classify.ts';
 import { errnoName, type Committer } from './committer.ts';
 import type { MoveBatch } from './move-batch.ts';
 import { isWanted, type RecallFailure, type RecallRequest } from './requests.ts';
-import { blockSize, type Geometry } from './scheduler/travel.ts';
+import { blockSize } from './scheduler/travel.ts';
 
 /** A filesystem as the daemon holds it. */
 export interface ManagedFilesystem {
@@ -50,8 +49,8 @@ interface Opened {
   readonly unlock: () => void;
 }
 
-/** Restores requests that all have their next copy in the same container of the loaded volume, at most `batchFiles`. `geometry`: of the volume, if known. */
-export async function restoreContainer(medium: Medium, requests: readonly RecallRequest[], context: RestoreContext, geometry: Geometry | null): Promise<void> {
+/** Restores requests that all have their next copy in the same container of the loaded volume, at most `batchFiles`. */
+export async function restoreContainer(reader: BlockReader, requests: readonly RecallRequest[], context: RestoreContext): Promise<void> {
   const opened: Opened[] = [];
   for (const request of requests) {
     const each = await open(request, context);
@@ -63,7 +62,7 @@ export async function restoreContainer(medium: Medium, requests: readonly Recall
   try {
     await markRecalling(opened, context);
     extractor = new native.Extractor(opened.map(targetOf));
-    await readBlocks(medium, extractor, opened, settle, geometry);
+    await readBlocks(reader, extractor, opened, settle);
     settle.results(extractor.finish());
     settle.rest({ code: 'EIO', message: 'the container ended before the file' }, 'other-copy');
   } catch (error) {
@@ -182,19 +181,15 @@ export function blockRuns(copies: readonly Pick<CopyRow, 'offset' | 'length'>[])
 }
 
 /** Reads the blocks that are needed; the next block is on its way while the present one is written to the files. */
-async function readBlocks(medium: Medium, extractor: Extractor, opened: readonly Opened[], settle: Settlement, geometry: Geometry | null): Promise<void> {
+async function readBlocks(reader: BlockReader, extractor: Extractor, opened: readonly Opened[], settle: Settlement): Promise<void> {
   const start = opened[0]?.copy.startBlock ?? 0;
-  const buffers = [Buffer.allocUnsafeSlow(blockSize), Buffer.allocUnsafeSlow(blockSize)] as const;
   let feeding: Promise<void> = Promise.resolve();
-  let turn = 0;
   try {
     for (const { first, last } of blockRuns(opened.map(({ copy }) => copy))) {
-      // The other buffer may still be on its way into files.
-      await approach(medium, start + first, geometry, buffers[turn % 2 === 0 ? 0 : 1], () => settle.state('locating'));
+      await reader.goTo(start + first, () => settle.state('locating'));
       settle.state('restoring');
       for (let block = first; block <= last; block += 1) {
-        const data = await medium.readBlock(buffers[turn % 2 === 0 ? 0 : 1]);
-        turn += 1;
+        const data = await reader.read();
         await feeding;
         if (settle.allCancelled()) throw Object.assign(new Error('cancelled'), { code: 'EAGAIN' });
         if (data === 'filemark' || data === 'end') return;

@@ -2,6 +2,7 @@
 import { errorCode } from '../errors.ts';
 import type { TapeModel } from '../library/timing.ts';
 import type { Medium } from '../media/medium.ts';
+import { BlockReader } from './block-reader.ts';
 import type { Log } from './recaller-options.ts';
 import { priorities, type RecallFailure, type RecallRequest } from './requests.ts';
 import { batchFiles, restoreContainer, type RestoreContext } from './restorer.ts';
@@ -243,15 +244,16 @@ export class VolumeService {
     // One container at least: who waits for a drive may be waiting for another one, and would then be waited for in turn for ever.
     const mayRead = (read: number): boolean =>
       read === 0 ? pauses.ofVolume(volume) === null && !pauses.drives.includes(drive) : !this.scheduler.mustLeave(volume, drives.loaded) && !drives.contended(classOf(entry));
+    const reader = new BlockReader(medium, geometry);
     for (let read = 0; !this.#stopping && mayRead(read); read += 1) {
       if (medium.recommendedOrder !== undefined) await queue.planBy((stretches) => medium.recommendedOrder!(stretches));
       const batch = this.scheduler.take(volume, batchFiles);
       if (batch.length === 0) return;
       for (const request of batch) this.#active.add(request);
-      await restoreContainer(medium, batch, context, geometry);
+      await restoreContainer(reader, batch, context);
       // What failed here, and what is left, is read in another drive.
       if (this.#avoided(volume).includes(drive)) return;
-      this.scheduler.passed(volume, await medium.position().catch(() => 0));
+      this.scheduler.passed(volume, await reader.here().catch(() => 0));
     }
   }
 
