@@ -193,16 +193,18 @@ export class VolumeQueue<T extends Queued> {
 
   /** Into the present round, if its owner's share allows it. Where one alone had more than a share so far, the round begins anew. */
   #join(request: T): void {
-    if (this.#room !== null && this.#room <= 0) return;
     const own = this.#given.get(request.owner) ?? 0;
     const isAlone = this.#given.size === 0 || (this.#given.size === 1 && own > 0);
+    // A job is found while it is read: it keeps nobody waiting but itself, and a tape does not go back for what is on its way.
+    const isFree = isAlone && request.waiters.size === 0;
+    if (!isFree && this.#room !== null && this.#room <= 0) return;
     if (!isAlone && own === 0 && Math.max(...this.#given.values()) > this.#share) {
       this.#round.clear();
       return;
     }
     if (!isAlone && own >= this.#share) return;
     this.#given.set(request.owner, own + 1);
-    if (this.#room !== null) this.#room -= 1;
+    if (!isFree && this.#room !== null) this.#room -= 1;
     this.#round.add(request);
     this.#newcomers.add(request);
   }

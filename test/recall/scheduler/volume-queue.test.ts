@@ -62,16 +62,29 @@ test('a request that is taken out again is never served', (t) => {
 
 test('what lies far along the tape is read although near requests keep coming', (t) => {
   const queue = new VolumeQueue();
-  const far = at(1_000_000);
+  const waited = { waiters: 1 };
+  const far = at(1_000_000, 0, waited);
   queue.add(far);
   let near = 0;
-  queue.add(at(1));
+  queue.add(at(1, 0, waited));
   while (!queue.take(1).includes(far)) {
     near += 1;
     if (near > 100) break;
-    for (let i = 0; i < 2; i += 1) queue.add(at(1 + 2 * near + i));
+    for (let i = 0; i < 2; i += 1) queue.add(at(1 + 2 * near + i, 0, waited));
   }
   t.true(near <= 20, String(near));
+});
+
+test('what a job finds while it is read is passed in the same sweep', (t) => {
+  const queue = new VolumeQueue();
+  const all = Array.from({ length: 600 }, (_, index) => at(3, 512 * index));
+  const served: Queued[] = [];
+  for (let found = 0; found < all.length; found += 100) {
+    for (const each of all.slice(found, found + 100)) queue.add(each);
+    served.push(...queue.take(20));
+  }
+  for (let batch = queue.take(20); batch.length > 0; batch = queue.take(20)) served.push(...batch);
+  t.deepEqual(ids(served), ids(all));
 });
 
 test('the order that a drive recommends is taken, and who comes meanwhile is not lost', async (t) => {
