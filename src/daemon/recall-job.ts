@@ -62,6 +62,7 @@ function wantedOf(batch: WalkBatch, index: number, filesystem: ManagedFilesystem
       bytes: Buffer.from(batch.records.subarray(64 * row, 64 * row + 64)),
       path: keys.path,
       interest: { job, relPath, ended: tally.started(keys) },
+      ahead: null,
     });
   }
   return wanted;

@@ -2,7 +2,7 @@
 import type { RecallRequest } from './requests.ts';
 
 interface Place {
-  readonly key: string;
+  readonly keys: ReadonlySet<string>;
   readonly reason: string;
 }
 
@@ -10,25 +10,31 @@ export class Parking {
   readonly #places = new Map<RecallRequest, Place>();
   readonly #byKey = new Map<string, Set<RecallRequest>>();
 
-  /** `key`: what it waits for. `reason`: the same for people. */
-  park(request: RecallRequest, key: string, reason: string): void {
+  /** `keys`: what it waits for, any of which may let it go on. `reason`: the same for people. */
+  park(request: RecallRequest, keys: Iterable<string>, reason: string): void {
+    const before = this.#places.get(request)?.keys ?? new Set<string>();
+    const place: Place = { keys: new Set(keys), reason };
     // Who waits for the same thing still keeps his turn.
-    if (!this.isParked(request, key)) this.leave(request);
-    this.#places.set(request, { key, reason });
-    const group = this.#byKey.get(key);
-    if (group === undefined) this.#byKey.set(key, new Set([request]));
-    else group.add(request);
+    for (const key of before) if (!place.keys.has(key)) this.#leaveKey(request, key);
+    this.#places.set(request, place);
+    for (const key of place.keys) {
+      const group = this.#byKey.get(key);
+      if (group === undefined) this.#byKey.set(key, new Set([request]));
+      else group.add(request);
+    }
   }
 
-  /** False when it was not here. */
-  leave(request: RecallRequest): boolean {
+  /** These may let it go on, too. */
+  waitsAlsoFor(request: RecallRequest, keys: readonly string[]): void {
     const place = this.#places.get(request);
-    if (place === undefined) return false;
+    if (place !== undefined && keys.some((key) => !place.keys.has(key))) this.park(request, [...place.keys, ...keys], place.reason);
+  }
+
+  leave(request: RecallRequest): void {
+    const place = this.#places.get(request);
+    if (place === undefined) return;
     this.#places.delete(request);
-    const group = this.#byKey.get(place.key);
-    group?.delete(request);
-    if (group?.size === 0) this.#byKey.delete(place.key);
-    return true;
+    for (const key of place.keys) this.#leaveKey(request, key);
   }
 
   /** All that wait for `key`, in the order in which they came. They may leave meanwhile. */
@@ -49,10 +55,16 @@ export class Parking {
   }
 
   isParked(request: RecallRequest, key: string): boolean {
-    return this.#places.get(request)?.key === key;
+    return this.#places.get(request)?.keys.has(key) === true;
   }
 
   [Symbol.iterator](): Iterator<RecallRequest> {
     return this.#places.keys();
+  }
+
+  #leaveKey(request: RecallRequest, key: string): void {
+    const group = this.#byKey.get(key);
+    group?.delete(request);
+    if (group?.size === 0) this.#byKey.delete(key);
   }
 }

@@ -62,7 +62,7 @@ export function rowOf(request: RecallRequest, volume: string | null, position: n
     age: Math.floor((Date.now() - request.createdAt) / 1000),
     askedAt: new Date(request.createdAt).toISOString(),
     priority: request.priority,
-    reason: request.reason,
+    reason: request.reason ?? (request.ahead === null ? null : `recalled ahead of user ${request.ahead.uid}`),
     waiters: [...request.waiters.values()].map(({ pid, uid, exe }) => ({ pid, uid, exe })),
   };
 }

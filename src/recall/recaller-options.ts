@@ -3,6 +3,7 @@ import type { Catalog } from '../catalog/model.ts';
 import type { TapeModel } from '../library/timing.ts';
 import type { GateSettings } from './gate.ts';
 import type { Keeper } from './keeper-client.ts';
+import type { Asker } from './limits/rules.ts';
 import type { JobInterest } from './requests.ts';
 import type { ManagedFilesystem } from './restorer.ts';
 import type { SchedulerSettings } from './scheduler/scheduler.ts';
@@ -34,7 +35,7 @@ export interface RecallerOptions {
   readonly log: Log;
 }
 
-/** A file that a job wants back. */
+/** A file that a job wants back, or that is recalled ahead. */
 export interface Wanted {
   /** Index in the configuration's filesystems. */
   readonly filesystem: number;
@@ -43,4 +44,6 @@ export interface Wanted {
   readonly bytes: Buffer;
   readonly path: string;
   readonly interest: JobInterest;
+  /** Recalled ahead of this reader; null: somebody asked for it. */
+  readonly ahead: Asker | null;
 }

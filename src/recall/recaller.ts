@@ -3,18 +3,19 @@ import { closeSync } from 'node:fs';
 import type { CopyRow } from '../catalog/model.ts';
 import { decodeStubRecord } from '../stub.ts';
 import { admissionOf, isStubWithoutRecord, type Admission } from './admission.ts';
+import { Behind } from './behind.ts';
 import { Committer } from './committer.ts';
 import { unusable, usable } from './copies.ts';
 import { Failures } from './failures.ts';
-import { Gate, isPausedKey } from './gate.ts';
+import { Gate, isPausedKey, isSpaceKey, spaceKey, type Passage } from './gate.ts';
 import { denialErrnos, type DenialErrno, type StubEvent } from './keeper-client.ts';
 import type { Storm } from './limits/storms.ts';
 import { MoveBatch } from './move-batch.ts';
 import { Parking } from './parking.ts';
-import { Prefetcher } from './prefetch.ts';
+import { dropped, Prefetcher } from './prefetch.ts';
 import { type QueueRow, queueRows } from './queue-rows.ts';
 import type { RecallerOptions, Wanted } from './recaller-options.ts';
-import { isWanted, priorities, requestKey, type RecallFailure, type RecallRequest } from './requests.ts';
+import { isWanted, priorities, requestKey, type RecallFailure, type RecallRequest, type Waiter } from './requests.ts';
 import { wantedAgain } from './retry.ts';
 import type { Pause, PauseRow } from './scheduler/pauses.ts';
 import { VolumeService } from './volume-service.ts';
@@ -39,7 +40,11 @@ export interface RecallCounts {
 export class Recaller {
   readonly #options: RecallerOptions;
   readonly #byKey = new Map<string, RecallRequest>();
+  readonly #byId = new Map<number, RecallRequest>();
   readonly #byEvent = new Map<number, RecallRequest>();
+  /** Recalled ahead of readers, the last one wanted last. */
+  readonly #ahead = new Set<RecallRequest>();
+  readonly #behind = new Behind();
   readonly #service: VolumeService;
   /** Volumes on the shelf that an operator was asked for. */
   readonly #asked = new Set<string>();
@@ -61,7 +66,13 @@ export class Recaller {
   constructor(options: RecallerOptions) {
     this.#options = options;
     this.#failures = new Failures(options);
-    this.#prefetcher = new Prefetcher({ ...options, files: options.prefetchFiles, want: (batch) => this.want(batch) });
+    this.#prefetcher = new Prefetcher({
+      ...options,
+      files: options.prefetchFiles,
+      want: (batch) => this.want(batch),
+      drop: (uid, volume) => this.#dropAhead(({ ahead, copies }) => ahead?.uid === uid && copies[0]?.volume === volume),
+      now: Date.now,
+    });
     this.#committer = new Committer(options.groupFd);
     this.#moves = new MoveBatch(options.catalog, (error) => options.log.error({ error }, 'a state move was not recorded'));
     this.#service = new VolumeService({
@@ -79,7 +90,10 @@ export class Recaller {
         failed: (request, failure, next) => this.#attemptFailed(request, failure, next),
       },
     });
-    this.#gate = new Gate(options.gate, options.filesystems, this.#service.scheduler.pauses, (storm, begun) => this.#tellStorm(storm, begun));
+    this.#gate = new Gate(options.gate, options.filesystems, this.#service.scheduler.pauses, {
+      storm: (storm, begun) => this.#tellStorm(storm, begun),
+      room: (keys) => this.#wakeSoon(keys),
+    });
     this.#lookAgain = setInterval(() => this.#wake(this.#parking.keys, true), lookAgainMs).unref();
   }
 
@@ -97,17 +111,23 @@ export class Recaller {
   /** The waiter died. A request that nobody wants any more ends. */
   onGone(id: number): void {
     const request = this.#byEvent.get(id);
-    if (request === undefined) return;
+    if (request === undefined) {
+      this.#behind.gone(id);
+      return;
+    }
     this.#byEvent.delete(id);
+    const gone = request.waiters.get(id);
     request.waiters.delete(id);
+    if (gone !== undefined) this.#prefetcher.ended(gone.uid, request.copies[0]?.volume ?? '');
     if (request.waiters.size === 0) this.#prioritize(request, priorities.bulk, `j${request.interests[0]?.job ?? 0}`);
-    if (!isWanted(request)) this.#cancelRequest(request, { code: 'EAGAIN', message: 'its last waiter ended' });
+    if (isWanted(request)) this.#judgeAgain(request);
+    else this.#cancelRequest(request, { code: 'EAGAIN', message: 'its last waiter ended' });
   }
 
-  /** Files that a job wants, a batch at a time; each one's interest is told how it ended. */
+  /** Files that a job wants or that are recalled ahead, a batch at a time; each one's interest is told how it ended. */
   async want(batch: readonly Wanted[]): Promise<void> {
     const fresh: RecallRequest[] = [];
-    for (const { filesystem, ino, bytes, path, interest } of batch) {
+    for (const { filesystem, ino, bytes, path, interest, ahead } of batch) {
       const record = decodeStubRecord(bytes);
       if (record === null || this.#stopping) {
         interest.ended(record === null ? { code: 'EIO', message: 'its record is damaged' } : stopping, 0);
@@ -115,21 +135,25 @@ export class Recaller {
       }
       const key = requestKey(filesystem, ino, record.handleHash);
       const present = this.#byKey.get(key);
+      if (ahead !== null && present !== undefined) {
+        // It is on its way already.
+        interest.ended(null, 0);
+        continue;
+      }
       if (present?.cancelled === null) {
+        this.#askedFor(present);
         present.interests = [...present.interests, interest];
-        if (this.#parking.reasonOf(present) !== null) {
-          // A job waits for nobody's limit.
-          present.asker = null;
-          this.#requeue(present);
-        }
+        this.#judgeAgain(present);
         continue;
       }
       if (present !== undefined) {
         interest.ended({ code: 'EAGAIN', message: 'a cancelled recall of it is being undone' }, 0);
         continue;
       }
-      const request = this.#create({ key, filesystem, ino, path, bytes, record, priority: priorities.bulk, owner: `j${interest.job}` });
+      const request = this.#create({ key, filesystem, ino, path, bytes, record, priority: priorities.bulk, owner: ahead === null ? `j${interest.job}` : `u${ahead.uid}` });
       request.interests = [interest];
+      request.ahead = ahead;
+      if (ahead !== null) this.#ahead.add(request);
       fresh.push(request);
     }
     await this.#resolve(fresh);
@@ -159,7 +183,7 @@ export class Recaller {
 
   /** Sends the waiters of `r<id>` away with an errno; with a uid only that user's: others go on waiting. False when there is no such request or waiter. */
   cancel(id: number, errno: DenialErrno, uid: number | null): boolean {
-    const request = this.#byId(id);
+    const request = this.#byId.get(id);
     if (request === undefined) return false;
     const his = [...request.waiters.values()].filter((waiter) => uid === null || waiter.uid === uid);
     if (uid !== null && his.length === 0) return false;
@@ -175,6 +199,7 @@ export class Recaller {
 
   /** Sends all that only this user's programs wait for away. How many there were. */
   cancelUser(uid: number, errno: DenialErrno): number {
+    this.#dropAhead(({ ahead }) => ahead?.uid === uid);
     const his = [...this.#byKey.values()].filter(({ waiters }) => waiters.size > 0 && [...waiters.values()].every((waiter) => waiter.uid === uid));
     for (const request of his) this.#cancelRequest(request, { code: errno, message: 'cancelled' });
     return his.length;
@@ -182,7 +207,7 @@ export class Recaller {
 
   /** Of `r<id>`; higher goes first, `priorities` are what requests begin with. False when there is no such request. */
   setPriority(id: number, priority: number): boolean {
-    const request = this.#byId(id);
+    const request = this.#byId.get(id);
     if (request === undefined) return false;
     request.priorityPinned = true;
     request.priority = priority;
@@ -211,7 +236,7 @@ export class Recaller {
   #lookAgainAt(uid: number): void {
     for (const request of [...this.#byKey.values()]) {
       if (request.object === null || this.#service.isActive(request)) continue;
-      if ([...request.waiters.values()].some((waiter) => waiter.uid === uid)) this.#requeue(request);
+      if (request.ahead?.uid === uid || [...request.waiters.values()].some((waiter) => waiter.uid === uid)) this.#requeue(request);
     }
   }
 
@@ -231,15 +256,16 @@ export class Recaller {
   /** Ends a job's interest in all its files; those that others wait for go on. */
   dropJob(job: number): void {
     for (const request of this.#byKey.values()) {
-      const dropped = request.interests.filter((interest) => interest.job === job);
-      if (dropped.length === 0) continue;
-      if (request.waiters.size === 0 && dropped.length === request.interests.length) {
+      const its = request.interests.filter((interest) => interest.job === job);
+      if (its.length === 0) continue;
+      if (request.waiters.size === 0 && its.length === request.interests.length) {
         // Its end tells the job: what the restorer had all but done is done.
         this.#cancelRequest(request, jobCancelled);
         continue;
       }
       request.interests = request.interests.filter((interest) => interest.job !== job);
-      for (const interest of dropped) interest.ended(jobCancelled, 0);
+      for (const interest of its) interest.ended(jobCancelled, 0);
+      this.#judgeAgain(request);
     }
   }
 
@@ -284,37 +310,57 @@ export class Recaller {
       this.#answer(event, refusal.errno);
       return;
     }
-    const waiter = { event: event.id, pid: event.pid, uid, exe: event.exe };
+    const waiter = { event: event.id, pid: event.pid, uid, exe: event.exe, asker };
     const present = this.#byKey.get(key);
-    if (present !== undefined && present.cancelled === null) {
-      present.waiters.set(event.id, waiter);
-      this.#byEvent.set(event.id, present);
-      // Better than the name that a job knows it by: that may be another file's by now.
-      if (present.fd === null) present.fd = event.fd;
-      else closeSync(event.fd);
-      this.#prioritize(present, priorities.interactive, `u${uid}`);
-      // What one user's limit holds back another one may have.
-      if (this.#parking.reasonOf(present) !== null && present.asker?.uid !== uid) {
-        const first = present.asker;
-        present.asker = asker;
-        if (this.#gate.pass(present).kind === 'go') this.#requeue(present);
-        else present.asker = first;
-      }
-      return;
-    }
     if (present !== undefined) {
-      // It is being undone; the reader may try again at once.
-      this.#answer(event, 'EAGAIN');
+      if (present.cancelled === null) this.#join(present, event, waiter);
+      else this.#behind.add(present, event);
       return;
     }
     const request = this.#create({ key, filesystem, ino, path, bytes, record, priority: priorities.interactive, owner: `u${uid}` });
     request.fd = event.fd;
-    request.asker = asker;
     request.waiters.set(event.id, waiter);
     this.#gate.begun(request, asker);
     this.#byEvent.set(event.id, request);
     this.#limitTime(request);
     void this.#resolve([request]);
+  }
+
+  #join(request: RecallRequest, event: StubEvent, waiter: Waiter): void {
+    const { asker, uid } = waiter;
+    request.waiters.set(event.id, waiter);
+    this.#byEvent.set(event.id, request);
+    // Better than the name that a job knows it by: that may be another file's by now.
+    if (request.fd === null) request.fd = event.fd;
+    else closeSync(event.fd);
+    this.#prioritize(request, priorities.interactive, `u${uid}`);
+    if (request.ahead !== null) {
+      this.#askedFor(request);
+      this.#gate.begun(request, asker);
+      this.#limitTime(request);
+      this.#judgeAgain(request);
+      this.#prefetcher.noticed(asker, request);
+      return;
+    }
+    if (this.#parking.reasonOf(request) === null || request.object === null) return;
+    // What one user's limit holds back another one may have.
+    const keys = this.#gate.passAs(request, asker);
+    if (keys === null) this.#requeue(request);
+    else this.#parking.waitsAlsoFor(request, keys);
+  }
+
+  /** What was recalled ahead is from now on wanted by somebody. */
+  #askedFor(request: RecallRequest): void {
+    if (request.ahead === null) return;
+    request.ahead = null;
+    this.#ahead.delete(request);
+    const { interests } = request;
+    request.interests = [];
+    for (const interest of interests) interest.ended(null, 0);
+  }
+
+  #dropAhead(isMeant: (request: RecallRequest) => boolean): void {
+    for (const request of [...this.#ahead].filter(isMeant)) this.#cancelRequest(request, dropped);
   }
 
   /** Of what needs no recall; null lets the reader go on. */
@@ -343,7 +389,7 @@ export class Recaller {
       createdAt: Date.now(),
       waiters: new Map(),
       interests: [],
-      asker: null,
+      ahead: null,
       fd: null,
       state: 'queued',
       inCatalogue: false,
@@ -355,6 +401,7 @@ export class Recaller {
       reason: null,
     };
     this.#byKey.set(request.key, request);
+    this.#byId.set(request.id, request);
     return request;
   }
 
@@ -392,9 +439,10 @@ export class Recaller {
       else {
         request.object = object;
         request.copies = object.copies.filter(usable);
-        if (request.copies.length === 0 && this.#onShelf(request, object.copies)) return;
+        if (request.copies.length === 0 && request.ahead === null && this.#onShelf(request, object.copies)) return;
         this.#queue(request, { code: 'EIO', message: unusable(object.copies) });
-        if (this.#byKey.get(request.key) === request && this.#parking.reasonOf(request) === null) this.#prefetcher.noticed(request);
+        const [reader] = request.waiters.values();
+        if (reader !== undefined && this.#byKey.get(request.key) === request && this.#parking.reasonOf(request) === null) this.#prefetcher.noticed(reader.asker, request);
       }
     });
   }
@@ -413,7 +461,7 @@ export class Recaller {
     if (volumes.length === 0) return false;
     const { catalog, log } = this.#options;
     const reason = `${volumes.join(' or ')} is on the shelf: put it in, then hsm tape import ${volumes[0]}`;
-    this.#parking.park(request, shelfKey, reason);
+    this.#parking.park(request, [shelfKey], reason);
     if (volumes.some((volume) => this.#asked.has(volume))) return true;
     for (const volume of volumes) this.#asked.add(volume);
     log.warn({ volumes, path: request.path }, 'a volume on the shelf is wanted: put it in');
@@ -432,10 +480,17 @@ export class Recaller {
     if (request.copies.length === 0) return;
     this.#service.remove(request);
     request.state = 'queued';
-    const passage = this.#gate.pass(request);
+    this.#place(request, this.#pass(request));
+  }
+
+  #place(request: RecallRequest, passage: Passage): void {
+    if (passage.kind !== 'go' && request.ahead !== null) {
+      this.#end(request, dropped);
+      return;
+    }
     if (passage.kind === 'wait') {
-      if (isPausedKey(passage.key)) this.#wakeSoon(this.#gate.paused(request));
-      this.#parking.park(request, passage.key, passage.reason);
+      if (passage.keys.some(isPausedKey)) this.#gate.paused(request);
+      this.#parking.park(request, passage.keys, passage.reason);
       return;
     }
     this.#parking.leave(request);
@@ -443,13 +498,43 @@ export class Recaller {
     else this.#end(request, passage.failure);
   }
 
-  /** Looks again at what waits for these keys: in turn, until one still has to wait, or at all of them. */
+  /** What nobody has asked for yet gives way to what somebody waits for, the last wanted first. */
+  #pass(request: RecallRequest): Passage {
+    let passage = this.#gate.pass(request);
+    if (request.ahead !== null || passage.kind === 'go' || !passage.lacksRoom) return passage;
+    let isMade = false;
+    for (const ahead of [...this.#ahead].reverse()) {
+      if (ahead.filesystem !== request.filesystem) continue;
+      this.#cancelRequest(ahead, dropped);
+      passage = this.#gate.pass(request);
+      if (passage.kind === 'go') return passage;
+      // What is being restored is given up at its next block.
+      isMade ||= this.#ahead.has(ahead);
+    }
+    return isMade && passage.kind === 'refuse' ? { kind: 'wait', keys: [spaceKey(request.filesystem)], reason: passage.failure.message, lacksRoom: true } : passage;
+  }
+
+  /** Who wants it has changed: those who still do may have to wait, or need not any more. */
+  #judgeAgain(request: RecallRequest): void {
+    if (request.object === null || request.cancelled !== null || this.#service.isActive(request)) return;
+    if (this.#parking.reasonOf(request) !== null) {
+      this.#requeue(request);
+      return;
+    }
+    const passage = this.#pass(request);
+    if (passage.kind === 'go') return;
+    this.#service.remove(request);
+    request.state = 'queued';
+    this.#place(request, passage);
+  }
+
+  /** Looks again at what waits for these keys: in turn, until one still has to wait. `all`: at all that wait for room, since a smaller one may fit. */
   #wake(keys: Iterable<string>, all = false): void {
     for (const key of keys) {
       for (const request of this.#parking.of(key)) {
         if (this.#stopping) return;
         this.#requeue(request);
-        if (!all && this.#parking.isParked(request, key)) break;
+        if (!(all && isSpaceKey(key)) && this.#parking.isParked(request, key)) break;
       }
     }
   }
@@ -473,11 +558,6 @@ export class Recaller {
     catalog.logEvent(begun ? 'recall-storm' : 'recall-storm-over', storm.uid, { exe: storm.exe, requests: storm.requests }).catch((error: unknown) => log.error({ error }, 'a storm was not recorded'));
   }
 
-  #byId(id: number): RecallRequest | undefined {
-    for (const request of this.#byKey.values()) if (request.id === id) return request;
-    return undefined;
-  }
-
   #restored(request: RecallRequest, bytes: number): void {
     this.#files += 1;
     this.#bytes += bytes;
@@ -487,7 +567,7 @@ export class Recaller {
   #attemptFailed(request: RecallRequest, failure: RecallFailure, next: 'other-copy' | 'give-up'): void {
     this.#service.remove(request);
     const copy = request.copies[0];
-    if (next === 'give-up' || request.cancelled !== null || this.#stopping) {
+    if (next === 'give-up' || request.cancelled !== null || request.ahead !== null || this.#stopping) {
       this.#end(request, request.cancelled ?? (this.#stopping ? stopping : failure));
       return;
     }
@@ -514,16 +594,20 @@ export class Recaller {
   #end(request: RecallRequest, failure: RecallFailure | null): void {
     if (this.#byKey.get(request.key) !== request) return;
     this.#byKey.delete(request.key);
+    this.#byId.delete(request.id);
+    this.#ahead.delete(request);
     this.#service.remove(request);
     this.#parking.leave(request);
-    this.#wakeSoon([...this.#gate.ended(request), `space:${request.filesystem}`]);
-    if (failure !== null && failure !== jobCancelled && isWanted(request)) this.#failures.add(request, failure, failure !== stopping);
+    this.#gate.ended(request, failure === null);
+    if (failure !== null && failure !== jobCancelled && request.ahead === null && isWanted(request)) this.#failures.add(request, failure, failure !== stopping);
     if (request.fd !== null) closeSync(request.fd);
     const events = [...request.waiters.keys()];
     for (const event of events) this.#byEvent.delete(event);
     if (events.length > 0) this.#options.keeper.answer(events, failure === null ? null : denialOf(failure.code));
     // A further name of the same inode brings no further bytes.
     request.interests.forEach((interest, index) => interest.ended(failure, index === 0 ? request.record.size : 0));
+    if (isDenial(failure)) for (const { uid } of request.waiters.values()) this.#prefetcher.ended(uid, request.copies[0]?.volume ?? '');
+    for (const event of this.#behind.take(request)) this.onStub(event);
   }
 }
 
@@ -531,6 +615,9 @@ const jobCancelled: RecallFailure = { code: 'EINTR', message: 'the job was cance
 const stopping: RecallFailure = { code: 'EAGAIN', message: 'the daemon stops' };
 
 const shelfKey = 'shelf';
+
+/** Who could not have this one file may well want the next one. */
+const isDenial = (failure: RecallFailure | null): boolean => failure !== null && failure.code !== 'EIO';
 
 /** The errno that waiters see. */
 function denialOf(code: string): DenialErrno {

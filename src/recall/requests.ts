@@ -9,6 +9,8 @@ export interface Waiter {
   readonly pid: number;
   readonly uid: number;
   readonly exe: string;
+  /** The same for limits. */
+  readonly asker: Asker;
 }
 
 export type RequestState = 'queued' | 'loading' | 'locating' | 'restoring';
@@ -21,7 +23,7 @@ export interface RecallFailure {
   readonly message: string;
 }
 
-/** A job's interest in one file. */
+/** A job's interest in one file, or that of recalling ahead. */
 export interface JobInterest {
   readonly job: number;
   readonly relPath: Buffer;
@@ -60,9 +62,9 @@ export interface RecallRequest {
   priority: number;
   /** An operator set the priority: new waiters do not raise it. */
   priorityPinned: boolean;
-  /** The reader who asked; null: a job. */
-  asker: Asker | null;
-  /** Whose it is where users share drives: `u1000` of a user, `j3` of a job. */
+  /** The reader ahead of whom it is recalled, and nobody has asked for it yet; null: it was asked for. */
+  ahead: Asker | null;
+  /** Whose it is where users share drives: `u1000` of a user, also ahead of his programs, `j3` of a job. */
   owner: string;
   /** Why it waits, or what went wrong with a copy. */
   reason: string | null;

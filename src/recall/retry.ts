@@ -22,7 +22,7 @@ export function wantedAgain(failed: Failures, id: number, filesystems: readonly 
   try {
     const { stat, bytes } = readInode(fd);
     if (bytes === null) throw new HsmError('EINVAL', `${path} is no stub any more`, { path });
-    return { filesystem: known.filesystem, ino: stat.ino, bytes, path, interest: { job: nobody, relPath, ended: () => undefined } };
+    return { filesystem: known.filesystem, ino: stat.ino, bytes, path, interest: { job: nobody, relPath, ended: () => undefined }, ahead: null };
   } finally {
     closeSync(fd);
   }

@@ -30,7 +30,7 @@ async function recallAll(bench: RecallBench, names: readonly string[], job = 1):
           if (ended.size === names.length) resolve();
         },
       };
-      return { filesystem: 0, ino: statSync(path).ino, bytes: native.getxattr(path, stubXattr) ?? Buffer.alloc(64), path, interest };
+      return { filesystem: 0, ino: statSync(path).ino, bytes: native.getxattr(path, stubXattr) ?? Buffer.alloc(64), path, interest, ahead: null };
     });
     void bench.recaller.want(wanted);
   });
@@ -543,4 +543,59 @@ realTest('what is paused takes no place under a limit', async (t) => {
   t.is(await bob.answer, null);
   recaller.resume({ kind: 'user', uid: 1000 });
   t.is(await anna.answer, null);
+});
+
+realTest('what two wait for under limits of their own is let through by whoever may first, and again by who is left', async (t) => {
+  const limit = { ...anyone, name: 'one', action: 'delay', concurrent: 1 } as const;
+  const bench = await recallBench(t, { annas: 5000, bobs: 5000, both: 5000 }, { gate: { limits: [limit] } });
+  const { recaller } = bench;
+  recaller.pause({ kind: 'all' }, null);
+  const rowOf = (name: string) => recaller.rows(null).find(({ path }) => path.endsWith(name));
+  const annas = bench.open('annas', 1, 1000);
+  const bobs = bench.open('bobs', 2, 1001);
+  await until(() => rowOf('annas')?.position !== null && rowOf('bobs')?.position !== null);
+  const both = bench.open('both', 3, 1000);
+  await until(() => recaller.counts().waiting === 1);
+  const bobToo = bench.open('both', 4, 1001);
+  t.is(recaller.counts().waiting, 1);
+  recaller.onGone(bobs.id);
+  await until(() => recaller.counts().waiting === 0);
+  const bobAgain = bench.open('bobs', 2, 1001);
+  await until(() => rowOf('bobs')?.reason === 'rule one: 1 recalls at a time');
+  recaller.onGone(bobToo.id);
+  t.is(rowOf('both')?.reason, 'rule one: 1 recalls at a time', 'it was for him that it might go');
+  await until(() => rowOf('bobs')?.position !== null);
+  recaller.resume({ kind: 'all' });
+  t.deepEqual([await annas.answer, await both.answer, await bobAgain.answer], [null, null, null]);
+});
+
+realTest('what a job wants waits for no limit, and does again when the job is over', async (t) => {
+  const limit = { ...anyone, name: 'one', action: 'delay', concurrent: 1 } as const;
+  const bench = await recallBench(t, { first: 5000, second: 5000 }, { gate: { limits: [limit] } });
+  const { recaller } = bench;
+  recaller.pause({ kind: 'all' }, null);
+  const first = bench.open('first');
+  await until(() => recaller.rows(null)[0]?.position !== null);
+  const second = bench.open('second');
+  await until(() => recaller.counts().waiting === 1);
+  const job = recallAll(bench, ['second'], 7);
+  t.is(recaller.counts().waiting, 0);
+  recaller.dropJob(7);
+  t.like((await job).get('second'), { code: 'EINTR' });
+  t.is(recaller.counts().waiting, 1);
+  recaller.resume({ kind: 'all' });
+  t.deepEqual([await first.answer, await second.answer], [null, null]);
+});
+
+realTest('who opens a file whose cancelled recall is being undone waits for that, and gets the file', async (t) => {
+  const bench = await recallBench(t, { file: 8 * mib });
+  const unlock = bench.locks.tryLock(statSync(join(bench.mount, 'file')).ino);
+  const first = bench.open('file');
+  await until(() => bench.recaller.rows(null).some(({ state, position }) => state === 'loading' && position === null));
+  t.true(bench.recaller.cancel(1, 'EBUSY', null));
+  const [second, gone] = [bench.open('file', 2), bench.open('file', 3)];
+  bench.recaller.onGone(gone.id);
+  unlock?.();
+  t.deepEqual([await first.answer, await second.answer], ['EBUSY', null]);
+  t.true(bench.isWhole('file'));
 });

@@ -1,5 +1,5 @@
 /** Counts recalls against the rules. Pure: its clock is its caller's. */
-import { groupOf, isAlways, matches, type Asker, type LimitRule } from './rules.ts';
+import { fitsProgram, fitsUser, groupOf, isAlways, type Asker, type LimitRule } from './rules.ts';
 
 export type LimitVerdict =
   | { readonly kind: 'go' }
@@ -7,21 +7,34 @@ export type LimitVerdict =
   | { readonly kind: 'wait'; readonly key: string; readonly reason: string }
   | { readonly kind: 'refuse'; readonly errno: 'EPERM' | 'EAGAIN'; readonly rule: string; readonly reason: string };
 
+const mostPrograms = 1000;
+
+/** What a recall was counted as. */
+export interface Count {
+  readonly keys: readonly string[];
+  readonly bytes: number;
+  readonly minute: number;
+  readonly isAhead: boolean;
+}
+
 /** Recalls of those that count together. */
 class Account {
   active = 0;
+  /** Recalled ahead: they take no reader's place. */
+  ahead = 0;
   /** Files and bytes by the minute in which they began. */
   readonly #minutes = new Map<number, { files: number; bytes: number }>();
 
-  add(bytes: number, now: number): void {
-    this.active += 1;
-    const minute = Math.floor(now / 60_000);
-    const spent = this.#minutes.get(minute);
-    if (spent === undefined) this.#minutes.set(minute, { files: 1, bytes });
-    else {
-      spent.files += 1;
-      spent.bytes += bytes;
-    }
+  add({ bytes, minute, isAhead }: Count): void {
+    this.#spend(minute, 1, bytes);
+    if (isAhead) this.ahead += 1;
+    else this.active += 1;
+  }
+
+  end({ bytes, minute, isAhead }: Count, wasWanted: boolean): void {
+    if (isAhead) this.ahead -= 1;
+    else this.active -= 1;
+    if (!wasWanted) this.#spend(minute, -1, -bytes);
   }
 
   lastHour(now: number): { files: number; bytes: number } {
@@ -35,12 +48,27 @@ class Account {
     }
     return sum;
   }
+
+  isIdle(now: number): boolean {
+    return this.active === 0 && this.ahead === 0 && this.lastHour(now).files === 0;
+  }
+
+  #spend(minute: number, files: number, bytes: number): void {
+    const spent = this.#minutes.get(minute);
+    if (spent !== undefined) {
+      spent.files += files;
+      spent.bytes += bytes;
+    } else if (files > 0) this.#minutes.set(minute, { files, bytes });
+  }
 }
 
 export class Limits {
   readonly #rules: readonly LimitRule[];
   readonly #now: () => number;
   readonly #accounts = new Map<string, Account>();
+  /** What each asker counts under; who asks for very many files is looked at once for each. */
+  readonly #keys = new WeakMap<Asker, readonly { readonly rule: LimitRule; readonly key: string }[]>();
+  readonly #byProgram = new Map<string, readonly LimitRule[]>();
   /** The hour in which accounts without use were last dropped. */
   #swept = 0;
 
@@ -51,40 +79,64 @@ export class Limits {
 
   /** What no wait would change: null, or why. To be asked before anything is done for the asker. */
   refusal(asker: Asker): Extract<LimitVerdict, { kind: 'refuse' }> | null {
-    const rule = this.#rules.find((each) => each.action !== 'delay' && isAlways(each) && matches(each, asker));
+    const rule = this.#rulesOf(asker).find((each) => each.action !== 'delay' && isAlways(each) && fitsUser(each, asker));
     return rule === undefined ? null : refuse(rule, `rule ${rule.name} refuses recalls of ${nameOf(asker)}`);
   }
 
-  /** `go` counts: the keys that it counts under are for ended(). */
-  begin(asker: Asker, bytes: number): { readonly verdict: LimitVerdict; readonly keys: readonly string[] } {
+  /** `go` counts, until ended(). `isAhead`: nobody asked for it yet, and it is to take no place of those who ask. */
+  begin(asker: Asker, bytes: number, isAhead = false): { readonly verdict: LimitVerdict; readonly count: Count | null } {
     const now = this.#now();
-    const rules = this.#rules.filter((rule) => !isAlways(rule) && matches(rule, asker));
-    for (const rule of rules) {
-      const key = groupOf(rule, asker);
-      const excess = this.#excess(rule, key, bytes, now);
+    const grouped = this.#grouped(asker);
+    for (const { rule, key } of grouped) {
+      const excess = this.#excess(rule, key, bytes, now, isAhead);
       if (excess === null) continue;
       const reason = `rule ${rule.name}: ${excess}`;
-      return { verdict: rule.action === 'delay' ? { kind: 'wait', key, reason } : refuse(rule, reason), keys: [] };
+      return { verdict: rule.action === 'delay' ? { kind: 'wait', key, reason } : refuse(rule, reason), count: null };
     }
     this.#sweep(now);
-    const keys = rules.map((rule) => groupOf(rule, asker));
-    for (const key of keys) this.#account(key).add(bytes, now);
-    return { verdict: { kind: 'go' }, keys };
+    const count: Count = { keys: grouped.map(({ key }) => key), bytes, minute: Math.floor(now / 60_000), isAhead };
+    for (const key of count.keys) this.#account(key).add(count);
+    return { verdict: { kind: 'go' }, count };
   }
 
-  ended(keys: readonly string[]): void {
-    for (const key of keys) {
+  /** `wasWanted`: false for what nobody had anything of, which counts for no hour. */
+  ended(count: Count, wasWanted = true): void {
+    for (const key of count.keys) {
       const account = this.#accounts.get(key);
       if (account === undefined) continue;
-      account.active -= 1;
-      if (account.active === 0 && account.lastHour(this.#now()).files === 0) this.#accounts.delete(key);
+      account.end(count, wasWanted);
+      if (account.isIdle(this.#now())) this.#accounts.delete(key);
     }
   }
 
-  #excess({ concurrent, filesPerHour, bytesPerHour }: LimitRule, key: string, bytes: number, now: number): string | null {
+  /** The same text for those who count together under every rule. */
+  accountsOf(asker: Asker): string {
+    return this.#grouped(asker).map(({ key }) => key).join('\0');
+  }
+
+  #grouped(asker: Asker): readonly { readonly rule: LimitRule; readonly key: string }[] {
+    const known = this.#keys.get(asker);
+    if (known !== undefined) return known;
+    const grouped = this.#rulesOf(asker).filter((rule) => !isAlways(rule) && fitsUser(rule, asker)).map((rule) => ({ rule, key: groupOf(rule, asker) }));
+    this.#keys.set(asker, grouped);
+    return grouped;
+  }
+
+  /** Those that fit its program: many globs, and few programs that ask. */
+  #rulesOf({ exe, comm }: Asker): readonly LimitRule[] {
+    const program = `${exe}\0${comm}`;
+    const known = this.#byProgram.get(program);
+    if (known !== undefined) return known;
+    const rules = this.#rules.filter((rule) => fitsProgram(rule, { exe, comm }));
+    if (this.#byProgram.size >= mostPrograms) this.#byProgram.clear();
+    this.#byProgram.set(program, rules);
+    return rules;
+  }
+
+  #excess({ concurrent, filesPerHour, bytesPerHour }: LimitRule, key: string, bytes: number, now: number, isAhead: boolean): string | null {
     const account = this.#accounts.get(key);
     if (account === undefined) return null;
-    if (concurrent !== null && account.active >= concurrent) return `${concurrent} recalls at a time`;
+    if (concurrent !== null && account.active + (isAhead ? account.ahead : 0) >= concurrent) return `${concurrent} recalls at a time`;
     const spent = account.lastHour(now);
     if (filesPerHour !== null && spent.files >= filesPerHour) return `${filesPerHour} files an hour`;
     // One file larger than the limit would else never come.
@@ -97,7 +149,7 @@ export class Limits {
     const hour = Math.floor(now / 3_600_000);
     if (hour === this.#swept) return;
     this.#swept = hour;
-    for (const [key, account] of this.#accounts) if (account.active === 0 && account.lastHour(now).files === 0) this.#accounts.delete(key);
+    for (const [key, account] of this.#accounts) if (account.isIdle(now)) this.#accounts.delete(key);
   }
 
   #account(key: string): Account {

@@ -59,15 +59,18 @@ export const defaultRules: readonly LimitRule[] = [
   },
 ];
 
-export function matches(rule: LimitRule, asker: Asker): boolean {
-  const { programs, uids, gids, cgroups } = rule;
-  if (programs.length > 0 && !programs.some((glob) => isProgram(glob, asker))) return false;
+export const matches = (rule: LimitRule, asker: Asker): boolean => fitsProgram(rule, asker) && fitsUser(rule, asker);
+
+export const fitsProgram = ({ programs }: LimitRule, asker: Pick<Asker, 'exe' | 'comm'>): boolean => programs.length === 0 || programs.some((glob) => isProgram(glob, asker));
+
+/** Every condition but the program. */
+export function fitsUser({ uids, gids, cgroups }: LimitRule, asker: Asker): boolean {
   if (uids.length > 0 && !uids.some(({ first, last }) => asker.uid >= first && asker.uid <= last)) return false;
   if (gids.length > 0 && !gids.some((gid) => asker.gids.includes(gid))) return false;
   return cgroups.length === 0 || cgroups.some((glob) => matchesGlob(asker.cgroup, glob));
 }
 
-const isProgram = (glob: string, { exe, comm }: Asker): boolean =>
+const isProgram = (glob: string, { exe, comm }: Pick<Asker, 'exe' | 'comm'>): boolean =>
   glob.includes('/') ? matchesGlob(exe, glob) : (exe !== '' && matchesGlob(basename(exe), glob)) || matchesGlob(comm, glob);
 
 export const isAlways = ({ concurrent, filesPerHour, bytesPerHour }: LimitRule): boolean => concurrent === null && filesPerHour === null && bytesPerHour === null;

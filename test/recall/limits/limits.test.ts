@@ -56,7 +56,7 @@ test('recalls at a time: the end of one makes room for one, of that user alone',
   limits.begin(asker(), 1);
   t.like(limits.begin(asker(), 1).verdict, { kind: 'wait', key: 'rule:1000' });
   t.is(limits.begin(asker({ uid: 1001 }), 1).verdict.kind, 'go');
-  limits.ended(first.keys);
+  limits.ended(first.count!);
   t.is(limits.begin(asker(), 1).verdict.kind, 'go');
   t.is(limits.begin(asker(), 1).verdict.kind, 'wait');
 });
@@ -64,7 +64,7 @@ test('recalls at a time: the end of one makes room for one, of that user alone',
 test('files and bytes an hour are counted over the last hour, and one large file is not kept for ever', (t) => {
   let now = 0;
   const files = new Limits([rule({ filesPerHour: 2 })], () => now);
-  for (let i = 0; i < 2; i += 1) files.ended(files.begin(asker(), 1).keys);
+  for (let i = 0; i < 2; i += 1) files.ended(files.begin(asker(), 1).count!);
   t.is(files.begin(asker(), 1).verdict.kind, 'wait');
   now = 61 * 60_000;
   t.is(files.begin(asker(), 1).verdict.kind, 'go');
@@ -89,7 +89,7 @@ test('nothing is counted for who is sent to wait by a second rule', (t) => {
   const limits = new Limits([rule({ name: 'a', concurrent: 5 }), rule({ name: 'b', concurrent: 1, per: 'all' })], () => 0);
   const one = limits.begin(asker(), 1);
   for (let i = 0; i < 10; i += 1) t.like(limits.begin(asker(), 1).verdict, { kind: 'wait', key: 'b:' });
-  limits.ended(one.keys);
+  limits.ended(one.count!);
   t.is(limits.begin(asker(), 1).verdict.kind, 'go');
 });
 
