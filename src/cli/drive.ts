@@ -18,7 +18,7 @@ export function define(command: Command): void {
     .action(action((context) => list<DriveLine>(context, 'drives', {}, driveColumns, 'no drives')));
   command
     .command('show')
-    .description('show what a drive has been through')
+    .description('show what a drive has been through, and what it tells of itself')
     .argument('<name>', "a drive, such as drive0 ('hsm drive ls')")
     .addHelpText('after', examples('hsm drive show drive0', 'hsm drive show drive0 --json | jq .use'))
     .action(action((context, name: string) => showDrive(context, name)));
@@ -42,7 +42,7 @@ async function showDrive(context: Context, name: string): Promise<ExitCode> {
   const drive = (await withClient(context.config().socket, (client) => client.call('drive', { name }))) as DriveLine;
   if (context.json) context.out.json(drive);
   else {
-    const lines = [...tableLines([drive], driveColumns), `serial   ${drive.serial ?? 'not known'}`, ...useLines(drive.use)];
+    const lines = [...tableLines([drive], driveColumns), `serial   ${drive.serial ?? 'not known'}`, ...useLines(drive.use, drive.health)];
     for (const line of lines) context.out.line(printable(line));
   }
   return exitCodes.done;

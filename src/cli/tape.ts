@@ -8,6 +8,7 @@ import { rowPath, volumeColumns } from './columns.ts';
 import { action, type Context, examples } from './command.ts';
 import { list, show } from './listing.ts';
 import { count, size } from './options.ts';
+import { printable } from './printable.ts';
 import { type Column, tableLines } from './table.ts';
 import { defineReclaim } from './tape-reclaim.ts';
 import { defineShelf } from './tape-shelf.ts';
@@ -70,7 +71,7 @@ async function showVolume(context: Context, barcode: string): Promise<ExitCode> 
   const [volume, ...objects] = (await withClient(context.config().socket, (client) => client.rows('tape', { barcode }))) as [VolumeLine, ...ObjectLine[]];
   if (context.json) for (const row of [volume, ...objects]) context.out.json(row);
   else {
-    for (const line of [...tableLines([volume], volumeColumns), ...useLines(volume.use)]) context.out.line(line);
+    for (const line of [...tableLines([volume], volumeColumns), ...useLines(volume.use, volume.health)]) context.out.line(printable(line));
     if (objects.length > 0) for (const line of ['', ...tableLines(objects, objectColumns)]) context.out.line(line);
   }
   return exitCodes.done;

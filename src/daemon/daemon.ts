@@ -14,6 +14,7 @@ import type { Log } from '../recall/recaller-options.ts';
 import type { ManagedFilesystem } from '../recall/restorer.ts';
 import { filesystemAt, isAnother } from './filesystem-at.ts';
 import { MediaFailures } from './media-failures.ts';
+import { MediaHealth } from './media-health.ts';
 import { driveKey } from './media-use.ts';
 import { applyChange, sourceOf } from './filesystems.ts';
 import { InodeLocks } from './inode-locks.ts';
@@ -77,12 +78,21 @@ const restartExit = 75;
 export async function openDaemon(config: Config, fds: KeeperFds, log: Log, onKeeperClosed: () => void): Promise<Daemon> {
   const catalog = openCatalog(existing(cataloguePath(config.state), config));
   const filesystems = await matchFilesystems(config, catalog, fds);
-  const library = await openLibrary(config.library, {
+  const library: CartridgeLibrary = await openLibrary(config.library, {
+    onTold: (told) => void health.told(told, drives),
     onRequest: (request) => askOperator(request, catalog, log),
     mayBeBlank: async (barcode) => (await catalog.volume(barcode))?.state === 'scratch',
   });
   const failures = await MediaFailures.open(catalog, log);
   const counters = new MediaCounters(catalog, (drive) => driveKey(library, drive));
+  const health = new MediaHealth({
+    catalog,
+    counters,
+    failures,
+    log,
+    driveKey: (drive) => driveKey(library, drive),
+    onCleaning: (drive, reason) => askForCleaning(drive, reason, catalog, log),
+  });
   const drives: DrivePool = await DrivePool.open(library, {
     quotas: { read: config.recall.drives, write: config.archive.drives },
     onMount: (medium, drive) => counters.mounted(medium, drive),
@@ -133,6 +143,11 @@ export async function openDaemon(config: Config, fds: KeeperFds, log: Log, onKee
 function askOperator(request: OperatorRequest, catalog: Catalog, log: Log): void {
   log.warn({ ...request }, requestText(request));
   catalog.logEvent('operator-needed', null, { ...request }).catch((error: unknown) => log.error({ error }, 'an event was not recorded'));
+}
+
+function askForCleaning(drive: string, reason: string, catalog: Catalog, log: Log): void {
+  log.warn({ drive, reason }, 'a drive wants to be cleaned');
+  catalog.logEvent('operator-needed', null, { drive, problem: `clean it: ${reason}` }).catch((error: unknown) => log.error({ error }, 'an event was not recorded'));
 }
 
 function recordOverflow({ count, fresh, lastAt }: Overflows, catalog: Catalog, log: Log): void {

@@ -9,6 +9,13 @@ const remembered = 10_000;
 /** A volume in these states is used; in others somebody has judged already. */
 const inUse = ['scratch', 'writable', 'full', 'readonly'];
 
+/** A failure, or a flag that a drive raised. */
+export interface Suspicion extends Omit<MediaFailure, 'operation'> {
+  readonly operation: MediaFailure['operation'] | 'alert';
+  /** The drive itself says that it is the volume; it is believed unless its history is against it. */
+  readonly blames?: 'volume' | null;
+}
+
 type FailuresCatalog = Pick<Catalog, 'events' | 'logEvent' | 'volume' | 'setVolume'>;
 
 export class MediaFailures {
@@ -31,19 +38,26 @@ export class MediaFailures {
   }
 
   /** One after the other; never fails. */
-  add(failure: MediaFailure, drives: Pick<DrivePool, 'setDrive' | 'usable'>): Promise<void> {
+  add(failure: Suspicion, drives: Pick<DrivePool, 'setDrive' | 'usable'>): Promise<void> {
     this.#last = this.#last.then(() => this.#judge(failure, drives)).catch((error: unknown) => this.#log.error({ error }, 'a failure of a drive with a volume was not recorded'));
     return this.#last;
   }
 
-  async #judge(failure: MediaFailure, drives: Pick<DrivePool, 'setDrive' | 'usable'>): Promise<void> {
+  /** The drive says so itself. Never fails. */
+  driveIsBroken(name: string, reason: string, drives: Pick<DrivePool, 'setDrive' | 'usable'>): Promise<void> {
+    this.#last = this.#last.then(() => this.#putDown(name, reason, drives)).catch((error: unknown) => this.#log.error({ error }, 'a broken drive was not set down'));
+    return this.#last;
+  }
+
+  async #judge(failure: Suspicion, drives: Pick<DrivePool, 'setDrive' | 'usable'>): Promise<void> {
     const past = pastFailure(failure, this.#now());
     while (this.#history[0] !== undefined && (past.at - this.#history[0].at >= memoryMs || this.#history.length >= remembered)) this.#history.shift();
     this.#history.push(past);
     this.#log.warn({ ...failure }, 'a drive and a volume did not get on');
     await this.#catalog.logEvent('media-failure', null, failure);
     const { drive, volume } = blame(this.#history, past);
-    if (volume !== null) await this.#suspect(failure.volume, volume);
+    const told = failure.blames === 'volume' && drive === null ? `${failure.message} in ${failure.drive}` : null;
+    if (volume !== null || told !== null) await this.#suspect(failure.volume, volume ?? told ?? '');
     if (drive !== null) await this.#putDown(failure.drive, drive, drives);
   }
 

@@ -91,9 +91,32 @@ export interface VolumeLine {
   readonly objects: number;
   /** ms since the epoch: when the container that was verified longest ago was; null where one never was. */
   readonly verifiedAt?: number | null;
-  /** In `tapes` and `tape`. */
+  /** In `tapes` and `tape`, as is `health`. */
   readonly use?: UseLine | null;
+  readonly health?: HealthLine | null;
 }
+
+/**
+ * What a drive told last, of itself (`device`) or of a volume in it (`volume`, `medium`): counters of its log pages and the cartridge's chip, by names, since
+ * they were made. Null, and keys left out: it does not tell.
+ */
+export interface HealthLine {
+  readonly at: WireTime | null;
+  readonly moment: 'loaded' | 'unloading' | 'failed';
+  /** TapeAlert flags that were set. */
+  readonly alerts: readonly { readonly flag: number; readonly name: string; readonly severity: string }[] | null;
+  /** Of this mount, with most drives. */
+  readonly readErrors: HealthCounters | null;
+  readonly writeErrors: HealthCounters | null;
+  readonly device?: HealthCounters | null;
+  readonly medium?: Readonly<Record<string, number | string>> | null;
+  /** Of a drive's: the barcode of what was in it. */
+  readonly volume?: string | HealthCounters | null;
+  /** Of a volume's: the drive that told. */
+  readonly drive?: string;
+}
+
+type HealthCounters = Readonly<Record<string, number>>;
 
 /** What a drive or volume has been through under this catalogue; null: nothing yet. Errors count for the drive and the volume alike. */
 export interface UseLine {
@@ -139,9 +162,10 @@ export interface DriveLine {
   readonly admin: 'up' | 'down';
   readonly reason: string | null;
   readonly barcode: string | null;
-  /** Null: it has none, or has not told it. In `drives` and `drive`, as is `use`. */
+  /** Null: it has none, or has not told it. In `drives` and `drive`, as are `use` and `health`. */
   readonly serial?: string | null;
   readonly use?: UseLine | null;
+  readonly health?: HealthLine | null;
 }
 
 /** A row of `inventory`: a slot or a drive, and whether the catalogue knows the cartridge in it. */

@@ -4,6 +4,7 @@ import { HsmError, exitCodes } from '../errors.ts';
 import { openStDevice } from '../media/st/st-device.ts';
 import type { OperatorRequest } from './changer.ts';
 import type { AddedCartridge, NewCartridges } from './create-library.ts';
+import type { ToldByDrive } from './drive-examiner.ts';
 import type { Library } from './library.ts';
 import { readLibraryConfig } from './layout.ts';
 import { openLtfsFolderLibrary, openLtfsTapeLibrary } from './ltfs-library.ts';
@@ -37,10 +38,12 @@ export interface OpenLibraryOptions {
   readonly onRequest?: (request: OperatorRequest) => void;
   /** Whether a cartridge has never been written; without it any may be. */
   readonly mayBeBlank?: (barcode: string) => Promise<boolean>;
+  /** What drives tell of themselves and of the cartridges in them; those of a virtual library tell nothing. */
+  readonly onTold?: (told: ToldByDrive) => void;
 }
 
 /** Fails with `CONFIG` when the library is not what the configuration says, `REFUSED` when another process has it. */
-export async function openLibrary(settings: LibrarySettings, { onRequest, mayBeBlank = async () => true }: OpenLibraryOptions = {}): Promise<CartridgeLibrary> {
+export async function openLibrary(settings: LibrarySettings, { onRequest, onTold, mayBeBlank = async () => true }: OpenLibraryOptions = {}): Promise<CartridgeLibrary> {
   if (settings.kind === 'virtual') {
     await requireFormat(settings);
     return settings.format === 'ltfs' ? openLtfsFolderLibrary(settings) : openVirtualLibrary(settings.path, { timing: settings.timing });
@@ -51,6 +54,7 @@ export async function openLibrary(settings: LibrarySettings, { onRequest, mayBeB
     capacityOf: (barcode: string) => settings.capacity ?? nativeCapacity(barcode),
     loadTimeoutMs: settings.loadTimeoutS * 1000,
     largestBlock: 2 ** 20,
+    ...(onTold === undefined ? {} : { onTold }),
   };
   const { changer } = settings;
   if (changer === null) {

@@ -8,6 +8,7 @@ import type { TapeDevice } from '../media/st/tape-device.ts';
 import type { Changer, ChangerInventory, ChangerSlot, OperatorRequest } from './changer.ts';
 import { systemClock, type Clock } from './clock.ts';
 import type { AddedCartridge, NewCartridges } from './create-library.ts';
+import { DriveExaminer, type ToldByDrive } from './drive-examiner.ts';
 import { isBarcode, libraryPaths, readLibraryState, writeLibraryState } from './layout.ts';
 import { LibraryDrive } from './library-drive.ts';
 import type { DriveStatus, Library, SlotStatus } from './library.ts';
@@ -50,6 +51,8 @@ export interface ScsiLibraryOptions {
   readonly closePatienceMs?: number;
   /** For cartridges that can be made. Default: they come by hand. */
   readonly makeCartridges?: (wanted: NewCartridges) => Promise<AddedCartridge[]>;
+  /** What drives tell of themselves and of the cartridges in them. */
+  readonly onTold?: (told: ToldByDrive) => void;
   readonly clock?: Clock;
 }
 
@@ -89,6 +92,7 @@ export class ScsiLibrary implements Library {
   readonly #changer: Changer;
   readonly #lock: LibraryLock;
   readonly #clock: Clock;
+  readonly #examiner: DriveExaminer | null;
   readonly #drives: Map<string, ScsiDrive>;
   #slots: readonly ChangerSlot[] = [];
   /** The slots that cartridges in drives came from, by the drive's element. */
@@ -106,6 +110,7 @@ export class ScsiLibrary implements Library {
     this.#changer = changer;
     this.#lock = lock;
     this.#clock = options.clock ?? systemClock;
+    this.#examiner = options.onTold === undefined ? null : new DriveExaminer(options.onTold);
     this.#drives = new Map(options.drives.map((each) => [each.name, new ScsiDrive(each)]));
   }
 
@@ -310,12 +315,16 @@ export class ScsiLibrary implements Library {
   async #thread(barcode: string, drive: ScsiDrive): Promise<Medium> {
     await letGo(drive);
     drive.move('loading');
-    drive.device = await this.#ready(drive).catch((error: unknown) => {
+    drive.device = await this.#ready(drive).catch(async (error: unknown) => {
       if (this.#closing.signal.aborted || errorCode(error) === 'EBUSY') drive.move('ready');
-      else this.#fail(drive, error);
+      else {
+        this.#fail(drive, error);
+        await this.#examineFailed(drive, barcode);
+      }
       throw error;
     });
     drive.move('ready');
+    await this.#examiner?.examine(drive.name, barcode, 'loaded', drive.device);
     try {
       const medium = await this.#open(barcode, drive, drive.device);
       drive.cartridge = medium;
@@ -340,6 +349,14 @@ export class ScsiLibrary implements Library {
   #fail(drive: ScsiDrive, error: unknown): void {
     drive.move('failed');
     drive.failure = error instanceof Error ? error.message : String(error);
+  }
+
+  async #examineFailed(drive: ScsiDrive, barcode: string): Promise<void> {
+    if (this.#examiner === null) return;
+    const device = await this.#options.openDevice(drive.path).catch(() => null);
+    if (device === null) return;
+    await this.#examiner.examine(drive.name, barcode, 'failed', device);
+    device.close();
   }
 
   /** The device once the drive has threaded the tape. It is opened anew every time: what is open across a load knows the old cartridge. */
@@ -377,8 +394,9 @@ export class ScsiLibrary implements Library {
   async #eject(drive: ScsiDrive): Promise<void> {
     await drive.cartridge?.detach();
     const device = drive.device ?? (await this.#options.openDevice(drive.path).catch(() => null));
-    await device?.operation('MTOFFL', 1).catch(() => undefined);
     drive.device = device;
+    if (device !== null && drive.barcode !== null) await this.#examiner?.examine(drive.name, drive.barcode, 'unloading', device);
+    await device?.operation('MTOFFL', 1).catch(() => undefined);
     await letGo(drive);
   }
 

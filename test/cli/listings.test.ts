@@ -141,6 +141,12 @@ test('drive show tells what a drive has been through, and tape show the same of 
   t.regex(shown, lines);
   t.regex((await hsm(['tape', 'show', '948324L8', '--config', config])).stdout, lines);
   t.regex((await hsm(['drive', 'show', 'drive1', '--config', config])).stdout, /use +none yet$/);
+  const health = { at: '2026-03-04T05:06:07.000Z', moment: 'unloading', volume: '948324L8', alerts: [{ flag: 20, name: 'Cleaning required', severity: 'critical' }], readErrors: { corrected: 5 }, writeErrors: null, device: { loads: 300, cleanings: 2 } };
+  const telling = await fakeDaemon(t, { drive: async () => ({ ...drive, serial: 'SN1', use, health }) });
+  t.regex(
+    (await hsm(['drive', 'show', 'drive0', '--config', telling.config])).stdout,
+    /\ntold +2026-03-04T05:06:07.000Z, unloading, with 948324L8\nalerts +20 Cleaning required \(critical\)\nreading +corrected 5\ndrive +loads 300, cleanings 2$/,
+  );
   t.deepEqual(jsonLines((await hsm(['drive', 'show', 'drive0', '--json', '--config', config])).stdout), [{ ...drive, serial: 'SN1', use }]);
 });
 

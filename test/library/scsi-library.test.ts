@@ -1,80 +1,19 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import test from 'ava';
-import type { ExecutionContext } from 'ava';
 import { HsmError } from '../../src/errors.ts';
-import { MtxChanger } from '../../src/library/mtx-changer.ts';
-import { openScsiLibrary, type ScsiLibrary, type ScsiLibraryOptions } from '../../src/library/scsi-library.ts';
+import { openScsiLibrary } from '../../src/library/scsi-library.ts';
 import { labelVolume } from '../../src/media/containers.ts';
-import type { TapeDevice } from '../../src/media/st/tape-device.ts';
-import { errno, fakeReel, FakeTape, type FakeReel } from '../fixtures/fake-tape.ts';
-import { hastyClock } from '../fixtures/hasty-clock.ts';
-import { temporaryFolder } from '../fixtures/temporary.ts';
+import { openedRig, rigBarcodes, scsiRig } from '../fixtures/scsi-rig.ts';
 import { librarySuite, type LibraryFixture } from '../suites/library.ts';
 
-const barcodes = ['S00001L9', 'S00002L9', 'S00003L9'] as const;
-
-interface Rig {
-  readonly options: ScsiLibraryOptions;
-  readonly silo: string;
-  readonly reels: Map<string, FakeReel>;
-  readonly trouble: { notReady: number };
-}
-
-/** A robot program and fake drives that find in it which cartridge they hold. */
-async function rig(t: ExecutionContext): Promise<Rig> {
-  const folder = await temporaryFolder(t);
-  const silo = join(folder, 'silo.json');
-  writeFileSync(silo, JSON.stringify({ drives: [null, null], slots: [...barcodes, null, null] }));
-  const reels = new Map<string, FakeReel>(barcodes.map((barcode) => [barcode, fakeReel(64 * 2 ** 20)]));
-  const trouble = { notReady: 0 };
-  const open = new Set<string>();
-  const openDevice = async (path: string): Promise<TapeDevice> => {
-    if (open.has(path)) throw new HsmError('EBUSY', `${path} is in use`, { retry: 'later' });
-    const { drives } = JSON.parse(readFileSync(silo, 'utf8')) as { drives: ({ tag: string } | null)[] };
-    const reel = reels.get(drives[Number(path.at(-1))]?.tag ?? '');
-    open.add(path);
-    const tape = new FakeTape(reel ?? fakeReel(0), { positions: true });
-    return Object.assign(Object.create(tape) as TapeDevice, {
-      operation: tape.operation.bind(tape),
-      position: tape.position.bind(tape),
-      read: tape.read.bind(tape),
-      write: tape.write.bind(tape),
-      status: async () => {
-        if (trouble.notReady > 0) {
-          trouble.notReady -= 1;
-          throw errno('EIO');
-        }
-        return { ...(await tape.status()), online: reel !== undefined };
-      },
-      close: () => open.delete(path),
-    });
-  };
-  const options: ScsiLibraryOptions = {
-    dir: join(folder, 'state'),
-    openChanger: async () => new MtxChanger({ device: silo, command: [process.execPath, fileURLToPath(new URL('../fixtures/fake-mtx.ts', import.meta.url))] }),
-    drives: [
-      { name: 'drive0', device: '/dev/nst0', element: 0 },
-      { name: 'drive1', device: '/dev/nst1', element: 1 },
-    ],
-    openDevice,
-    capacityOf: () => 2 ** 30,
-    loadTimeoutMs: 60_000,
-    largestBlock: 2 ** 24 - 1,
-    clock: hastyClock(),
-  };
-  return { options, silo, reels, trouble };
-}
-
 librarySuite('SCSI library', async (t): Promise<LibraryFixture> => {
-  const { options, silo, trouble } = await rig(t);
+  const { options, silo, trouble } = await scsiRig(t);
   let library = await openScsiLibrary(options);
   t.teardown(() => library.close());
   return {
     library,
     drives: ['drive0', 'drive1'],
-    barcodes,
+    barcodes: rigBarcodes,
     restart: async () => {
       await library.close();
       library = await openScsiLibrary(options);
@@ -88,16 +27,8 @@ librarySuite('SCSI library', async (t): Promise<LibraryFixture> => {
   };
 });
 
-async function opened(t: ExecutionContext, change: (rig: Rig) => void = () => undefined): Promise<{ library: ScsiLibrary; rig: Rig }> {
-  const made = await rig(t);
-  change(made);
-  const library = await openScsiLibrary(made.options);
-  t.teardown(() => library.close());
-  return { library, rig: made };
-}
-
 test('a cartridge whose label names another is refused, and stays usable for nobody', async (t) => {
-  const { library, rig: made } = await opened(t);
+  const { library, rig: made } = await openedRig(t);
   await labelVolume(await library.load('S00001L9', 'drive0'));
   await library.unload('drive0');
   // Somebody swapped the stickers.
@@ -108,18 +39,18 @@ test('a cartridge whose label names another is refused, and stays usable for nob
 });
 
 test('a drive that the robot does not have is a mistake in the configuration', async (t) => {
-  const made = await rig(t);
+  const made = await scsiRig(t);
   const drives = [{ name: 'drive0', device: '/dev/nst0', element: 7 }];
   await t.throwsAsync(openScsiLibrary({ ...made.options, drives }), { instanceOf: HsmError, code: 'CONFIG', message: /no drive element 7: it has 0, 1/ });
 });
 
 test('a second process does not get the library', async (t) => {
-  const { rig: made } = await opened(t);
+  const { rig: made } = await openedRig(t);
   await t.throwsAsync(openScsiLibrary(made.options), { instanceOf: HsmError, code: 'REFUSED' });
 });
 
 test('cartridges that came through the door are found by a rescan; those without a usable barcode are not volumes', async (t) => {
-  const { library, rig: made } = await opened(t);
+  const { library, rig: made } = await openedRig(t);
   writeFileSync(made.silo, JSON.stringify({ drives: [null, null], slots: ['S00009L9', 'TOO-LONG-1', null, null, null] }));
   await library.rescan();
   t.deepEqual(
@@ -129,7 +60,7 @@ test('cartridges that came through the door are found by a rescan; those without
 });
 
 test('cartridges do not go to the import/export slots by themselves', async (t) => {
-  const { library, rig: made } = await opened(t);
+  const { library, rig: made } = await openedRig(t);
   await library.load('S00001L9', 'drive0');
   writeFileSync(made.silo, JSON.stringify({ drives: [{ tag: 'S00001L9', from: 1 }, null], slots: ['S00009L9', 'S00002L9', 'S00003L9', null, null] }));
   await library.rescan();
@@ -137,14 +68,14 @@ test('cartridges do not go to the import/export slots by themselves', async (t) 
 });
 
 test('a cartridge goes into the door, and from the door back into a slot', async (t) => {
-  const { library, rig: made } = await opened(t);
+  const { library, rig: made } = await openedRig(t);
   const slots = (): (string | null)[] => (JSON.parse(readFileSync(made.silo, 'utf8')) as { slots: (string | null)[] }).slots;
   t.is(await library.exportCartridge('S00002L9'), 'import/export slot 4');
   t.deepEqual(slots(), ['S00001L9', null, 'S00003L9', 'S00002L9', null]);
   t.is(await library.exportCartridge('S00002L9'), 'import/export slot 4', 'it is there already');
   await library.importCartridge('S00002L9');
   await library.importCartridge('S00002L9');
-  t.deepEqual(slots(), [...barcodes, null, null]);
+  t.deepEqual(slots(), [...rigBarcodes, null, null]);
   await library.load('S00001L9', 'drive0');
   await t.throwsAsync(library.exportCartridge('S00001L9'), { code: 'EBUSY' });
   await t.throwsAsync(library.importCartridge('NOTHERE'), { code: 'NO_VOLUME' });

@@ -25,6 +25,7 @@ export async function openStDevice(path: string): Promise<TapeDevice> {
     position: () => native.tapePosition(fd),
     read: (into) => native.tapeRead(fd, into),
     write: (data) => native.tapeWrite(fd, data),
+    command: (cdb, reply, timeoutMs) => native.scsiCommand(fd, cdb, reply, timeoutMs),
     close: () => closeSync(fd),
   };
 }

@@ -11,5 +11,7 @@ export interface TapeDevice {
   read(into: Buffer): Promise<number>;
   /** One block. ENOSPC: at early warning, with nothing written, and every second time from there on. */
   write(data: Buffer): Promise<number>;
+  /** One SCSI command that only asks (decision 0009), and its answer of at most `reply` bytes; left out where there is no SCSI. Fails with errno errors where the drive is not reached. */
+  command?(cdb: Buffer, reply: number, timeoutMs: number): Promise<{ readonly status: number; readonly sense: Buffer; readonly data: Buffer }>;
   close(): void;
 }

@@ -14,6 +14,11 @@ make_files() {
 archive() { hsm --json archive --older-than 0s "$@" /data; }
 volumes_of() { hsm --json ls "$1" | grep -o '"volume":"[^"]*"' | sort -u | cut -d'"' -f4; }
 stubs() { [ "$(hsm --json ls -R /data | grep -c '"state":"stub"')" = "$1" ] || hsm ls -R /data; }
+has_been_used() {
+  local told
+  told=$(hsm --json drive show "$1")
+  [[ $told =~ \"serial\":\"$2\" && $told =~ \"mounts\":[1-9] && $told =~ \"bytesWritten\":[1-9] ]] || { echo "$told"; return 1; }
+}
 in_slot() { hsm --json library inventory --no-scan | grep -q "slot [0-9]*\",\"barcode\":\"$1\""; }
 
 load_tape_drivers
@@ -34,7 +39,7 @@ check 'a reader waits for the tape and gets its file' same_as a/f7 cat /data/a/f
 check 'a bulk recall brings all back' hsm recall /data
 check 'every file is right' all_right
 check 'verify reads every copy back and finds no damage' hsm verify
-check 'a drive tells its serial number and what it has been through' sh -c 'hsm --json drive show drive0 | grep "\"serial\":\"DRV1\".*\"mounts\":[1-9].*\"bytesWritten\":[1-9][0-9]*"'
+check 'a drive tells its serial number and what it has been through' has_been_used drive0 'DRV[12]'
 check 'archived files are released without tape' hsm release /data
 check 'a drive that is set down gives its cartridge back' hsm drive down drive0 --reason test
 check 'the other drive serves the recalls' all_right
