@@ -36,7 +36,21 @@ export interface ScsiLibrarySettings {
   /** How long a drive may take to thread a tape. */
   readonly loadTimeoutS: number;
   readonly format: VolumeFormat;
+  readonly cleaning: CleaningSettings;
 }
+
+export interface CleaningSettings {
+  /** Cartridges whose barcodes begin so clean drives, and are never written. */
+  readonly prefix: string;
+  /** How often each can be used. */
+  readonly uses: number;
+  /** What happens when a drive wants to be cleaned: that, or an operator is asked. */
+  readonly when: 'auto' | 'ask';
+  /** How long it may take, seconds. */
+  readonly timeoutS: number;
+}
+
+export const defaultCleaning: CleaningSettings = { prefix: 'CLN', uses: 50, when: 'auto', timeoutS: 900 };
 
 export type LibrarySettings = VirtualLibrarySettings | ScsiLibrarySettings;
 
@@ -175,6 +189,12 @@ function librarySettings(library: Reader, path: string): LibrarySettings {
     drives,
     capacity: library.optionalSize('capacity'),
     loadTimeoutS: library.number('load_timeout_s', 1200),
+    cleaning: {
+      prefix: library.text('cleaning_prefix', defaultCleaning.prefix),
+      uses: library.number('cleaning_uses', defaultCleaning.uses),
+      when: library.choice('clean', ['auto', 'ask'], defaultCleaning.when),
+      timeoutS: library.number('clean_timeout_s', defaultCleaning.timeoutS),
+    },
   };
 }
 

@@ -147,6 +147,7 @@ test('a robot and its drives: names and elements are optional', (t) => {
   const config = loadConfig(write(t, text));
   t.deepEqual(config.library, {
     kind: 'scsi',
+    cleaning: { prefix: 'CLN', uses: 50, when: 'auto', timeoutS: 900 },
     format: 'tar',
     path: '/s/library',
     changer: '/dev/sch0',

@@ -23,6 +23,12 @@ export function define(command: Command): void {
     .addHelpText('after', examples('hsm drive show drive0', 'hsm drive show drive0 --json | jq .use'))
     .action(action((context, name: string) => showDrive(context, name)));
   command
+    .command('clean')
+    .description('clean a drive with a cleaning cartridge of the library, which takes minutes')
+    .argument('<name>', "a drive, such as drive0 ('hsm drive ls')")
+    .addHelpText('after', examples('hsm drive clean drive0'))
+    .action(action((context, name: string) => cleanDrive(context, name)));
+  command
     .command('up')
     .description('let a drive be used again')
     .argument('<name>', "a drive, such as drive0 ('hsm drive ls')")
@@ -36,6 +42,13 @@ export function define(command: Command): void {
     .requiredOption('--reason <text>', 'why: everybody will see it')
     .addHelpText('after', examples('hsm drive down drive0 --reason "cleaning, ticket 4711"'))
     .action(action((context, name: string, options: { readonly reason: string }) => setDrive(context, name, 'down', options.reason)));
+}
+
+async function cleanDrive(context: Context, name: string): Promise<ExitCode> {
+  const done = (await withClient(context.config().socket, (client) => client.call('driveClean', { name }))) as { readonly barcode: string; readonly usesLeft: number };
+  if (context.json) context.out.json(done);
+  else if (!context.quiet) context.out.line(printable(`${name} was cleaned with ${done.barcode}, which has ${done.usesLeft} uses left`));
+  return exitCodes.done;
 }
 
 async function showDrive(context: Context, name: string): Promise<ExitCode> {

@@ -13,6 +13,7 @@ import { Recaller } from '../recall/recaller.ts';
 import type { Log } from '../recall/recaller-options.ts';
 import type { ManagedFilesystem } from '../recall/restorer.ts';
 import { filesystemAt, isAnother } from './filesystem-at.ts';
+import { Cleaning } from './cleaning.ts';
 import { MediaFailures } from './media-failures.ts';
 import { MediaHealth } from './media-health.ts';
 import { driveKey } from './media-use.ts';
@@ -64,6 +65,7 @@ export interface Daemon {
   readonly library: CartridgeLibrary;
   readonly drives: DrivePool;
   readonly counters: MediaCounters;
+  readonly cleaning: Cleaning;
   readonly filesystems: readonly DaemonFilesystem[];
   readonly keeper: KeeperClient;
   readonly recaller: Recaller;
@@ -91,7 +93,7 @@ export async function openDaemon(config: Config, fds: KeeperFds, log: Log, onKee
     failures,
     log,
     driveKey: (drive) => driveKey(library, drive),
-    onCleaning: (drive, reason) => askForCleaning(drive, reason, catalog, log),
+    onCleaning: (drive, reason) => void cleaning.wanted(drive, reason),
   });
   const drives: DrivePool = await DrivePool.open(library, {
     quotas: { read: config.recall.drives, write: config.archive.drives },
@@ -101,6 +103,7 @@ export async function openDaemon(config: Config, fds: KeeperFds, log: Log, onKee
       void failures.add(failure, drives);
     },
   });
+  const cleaning = new Cleaning({ catalog, counters, drives, library, log, settings: config.library.kind === 'scsi' ? config.library.cleaning : null });
   const jobs = new Jobs(catalog, new JobFolder(config.state));
   // Events that arrive before the engine stands wait in the keeper: it sends none before ready().
   let recaller: Recaller | null = null;
@@ -137,17 +140,12 @@ export async function openDaemon(config: Config, fds: KeeperFds, log: Log, onKee
     timeoutS: config.recall.timeoutS,
     log,
   });
-  return { config, log, startedAt: new Date(), groupFd: fds.group, guard: fds.guard, catalog, library, drives, counters, filesystems, keeper, recaller, jobs, overflows: () => overflows };
+  return { config, log, startedAt: new Date(), groupFd: fds.group, guard: fds.guard, catalog, library, drives, counters, cleaning, filesystems, keeper, recaller, jobs, overflows: () => overflows };
 }
 
 function askOperator(request: OperatorRequest, catalog: Catalog, log: Log): void {
   log.warn({ ...request }, requestText(request));
   catalog.logEvent('operator-needed', null, { ...request }).catch((error: unknown) => log.error({ error }, 'an event was not recorded'));
-}
-
-function askForCleaning(drive: string, reason: string, catalog: Catalog, log: Log): void {
-  log.warn({ drive, reason }, 'a drive wants to be cleaned');
-  catalog.logEvent('operator-needed', null, { drive, problem: `clean it: ${reason}` }).catch((error: unknown) => log.error({ error }, 'an event was not recorded'));
 }
 
 function recordOverflow({ count, fresh, lastAt }: Overflows, catalog: Catalog, log: Log): void {

@@ -11,6 +11,8 @@ import { runRecallJob } from './recall-job.ts';
 import { parseReclaim, runReclaimJob } from './reclaim-job.ts';
 import { parseReconcile, runReconcileJob } from './reconcile-job.ts';
 import { lostFilesystems, lostLine, parseRestore, runRestoreJob } from './restore-job.ts';
+import type { Cleaner } from './cleaning.ts';
+import type { VolumeLine } from './protocol.ts';
 import type { Call, Handlers } from './server.ts';
 import { statusOf } from './status.ts';
 import { shelfHandlers } from './shelf.ts';
@@ -74,7 +76,7 @@ export function handlersOf(daemon: Daemon): Handlers {
     jobs: async (params, call) => sendAll(call, await jobs.lines(integer(params, 'limit', 100))),
     ...steeringHandlers(daemon),
     ...shelfHandlers(daemon),
-    tapes: async (_params, call) => sendAll(call, await usedVolumes(daemon, await locatedVolumes(daemon))),
+    tapes: async (_params, call) => sendAll(call, [...(await usedVolumes(daemon, await locatedVolumes(daemon))), ...(await daemon.cleaning.cleaners()).map(cleanerLine)]),
     tape: (params, call) => sendTape(daemon, text(params, 'barcode'), call),
     tapeAdd: async (params, call) => sendAll(call, await addTapes(daemon, params)),
     tapeFormat: async (params, call) => {
@@ -89,6 +91,11 @@ export function handlersOf(daemon: Daemon): Handlers {
     },
     inventory: async (params, call) => sendAll(call, await elements(daemon, flag(params, 'rescan'))),
     drives: async (_params, call) => sendAll(call, await usedDrives(daemon, driveStates(daemon))),
+    driveClean: async (params, call) => {
+      const drive = text(params, 'name');
+      const { barcode, uses, usesLeft } = await daemon.cleaning.clean(drive, call.peer.uid);
+      return { name: drive, barcode, uses, usesLeft };
+    },
     drive: (params) => driveOf(daemon, text(params, 'name')),
     unmount: async (params, call) => {
       if (call.peer.uid !== 0) throw new HsmError('EPERM', 'only root may unmount filesystems');
@@ -139,6 +146,19 @@ function inosOf(params: Params): number[] {
   if (!Array.isArray(inos) || !inos.every((ino): ino is number => typeof ino === 'number' && Number.isSafeInteger(ino))) throw usageError('inos must be a list of inode numbers');
   return inos;
 }
+
+/** As `hsm tape ls` shows it, beside the volumes. */
+const cleanerLine = ({ barcode, location, uses, usesLeft }: Cleaner): VolumeLine => ({
+  barcode,
+  pool: null,
+  state: 'cleaning',
+  reason: `used ${uses} times, ${usesLeft} left`,
+  location,
+  capacity: 0,
+  used: 0,
+  live: 0,
+  objects: 0,
+});
 
 async function driveOf(daemon: Daemon, name: string): Promise<object> {
   const states = driveStates(daemon);

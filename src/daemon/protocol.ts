@@ -81,7 +81,8 @@ export type WireTime = string;
 export interface VolumeLine {
   readonly barcode: string;
   readonly pool: string | null;
-  readonly state: 'scratch' | 'writable' | 'full' | 'readonly' | 'suspect' | 'failed' | 'exported';
+  /** `cleaning`, in `tapes` only: a cleaning cartridge, which is no volume. */
+  readonly state: 'scratch' | 'writable' | 'full' | 'readonly' | 'suspect' | 'failed' | 'exported' | 'cleaning';
   readonly reason: string | null;
   /** `slot 3`, `drive0`, `shelf`; null when nobody knows. */
   readonly location: string | null;
@@ -455,6 +456,7 @@ export const access = {
   inventory: 'operators', // {rescan} -> ElementLine rows
   drives: 'operators', // -> DriveLine rows
   drive: 'operators', // {name} -> DriveLine
+  driveClean: 'operators', // {name} -> {name, barcode, uses, usesLeft}, when it is done
   setDrive: 'operators', // {name, admin, reason}
   verify: 'operators', // {tape?, paths?, notVerifiedSince?, sample?, rate?, repair?} -> DamageLine rows, progress, {checked, damaged, repaired}
   events: 'operators', // {limit} -> EventLine rows

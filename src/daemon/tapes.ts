@@ -6,6 +6,7 @@ import { firstContainerAddress, labelVolume, readLabel } from '../media/containe
 import type { VolumeLabel } from '../media/format.ts';
 import type { BlockAddress, Medium } from '../media/medium.ts';
 import { tapeFiles } from '../media/tape-files.ts';
+import { isCleaner } from './cleaning.ts';
 import type { Daemon } from './daemon.ts';
 import type { ElementLine } from './protocol.ts';
 import { integer, optionalText, textList, type Params } from './params.ts';
@@ -21,11 +22,11 @@ export async function locatedVolumes({ catalog, library }: Pick<Daemon, 'catalog
 }
 
 /** What is where, after a look at every slot if wanted. */
-export async function elements({ catalog, library }: Pick<Daemon, 'catalog' | 'library'>, rescan: boolean): Promise<ElementLine[]> {
+export async function elements({ catalog, library, config }: Pick<Daemon, 'catalog' | 'library' | 'config'>, rescan: boolean): Promise<ElementLine[]> {
   if (rescan) await library.rescan();
   const { drives, slots } = await library.inventory();
   const states = new Map((await catalog.volumes()).map(({ barcode, state }) => [barcode, state] as const));
-  const line = (location: string, barcode: string | null): ElementLine => ({ location, barcode, state: barcode === null ? null : (states.get(barcode) ?? null) });
+  const line = (location: string, barcode: string | null): ElementLine => ({ location, barcode, state: barcode === null ? null : (states.get(barcode) ?? (isCleaner(barcode, config) ? 'cleaning' : null)) });
   return [...drives.map(({ name, barcode }) => line(name, barcode)), ...slots.map(({ slot, barcode }) => line(`slot ${slot}`, barcode))];
 }
 
@@ -37,8 +38,10 @@ const mostAtOnce = 1000;
  */
 export async function addTapes({ catalog, library, config }: Pick<Daemon, 'catalog' | 'library' | 'config'>, params: Params): Promise<LocatedVolume[]> {
   const named = params['barcodes'] === undefined ? [] : textList(params, 'barcodes');
-  const barcodes = named.length > 0 || config.library.kind === 'virtual' ? named : await unknownCartridges({ catalog, library });
+  const barcodes = named.length > 0 || config.library.kind === 'virtual' ? named : await unknownCartridges({ catalog, library, config });
   if (barcodes.length === 0 && config.library.kind !== 'virtual') return [];
+  const cleaner = barcodes.find((barcode) => isCleaner(barcode, config));
+  if (cleaner !== undefined) throw refusal(`${cleaner} is a cleaning cartridge by its barcode (library.cleaning_prefix): it is never written`);
   const count = integer(params, 'count', barcodes.length > 0 ? barcodes.length : 1);
   if (count < 1 || count > mostAtOnce) throw new HsmError('USAGE', `1 to ${mostAtOnce} cartridges can be added at a time`, { exit: 2 });
   const pool = optionalText(params, 'pool');
@@ -90,10 +93,8 @@ const labelOf = (medium: Medium): Promise<VolumeLabel | 'blank' | null> =>
     throw error;
   });
 
-const isCleaning = (barcode: string): boolean => barcode.startsWith('CLN');
-
-async function unknownCartridges({ catalog, library }: Pick<Daemon, 'catalog' | 'library'>): Promise<string[]> {
+async function unknownCartridges({ catalog, library, config }: Pick<Daemon, 'catalog' | 'library' | 'config'>): Promise<string[]> {
   const { drives, slots } = await library.inventory();
   const known = new Set((await catalog.volumes()).map(({ barcode }) => barcode));
-  return [...slots, ...drives].flatMap(({ barcode }) => (barcode === null || known.has(barcode) || isCleaning(barcode) ? [] : [barcode]));
+  return [...slots, ...drives].flatMap(({ barcode }) => (barcode === null || known.has(barcode) || isCleaner(barcode, config) ? [] : [barcode]));
 }

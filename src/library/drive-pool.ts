@@ -78,6 +78,8 @@ interface Drive {
   /** The medium failed: what it says later is worth nothing until it is loaded anew, here or elsewhere. */
   spoiled: boolean;
   lease: Waiter | null;
+  /** Somebody wants the drive itself, without a volume; called when it is free. */
+  wanted: (() => void) | null;
   usedAt: number;
   /** When its last use ended, ms of performance.now(). */
   idleSince: number;
@@ -85,7 +87,8 @@ interface Drive {
 
 interface Waiter {
   readonly barcodes: readonly string[];
-  readonly purpose: DrivePurpose;
+  /** Null: none that quotas count. */
+  readonly purpose: DrivePurpose | null;
   readonly priority: DrivePriority;
   readonly patient: boolean;
   readonly avoid: readonly string[];
@@ -134,6 +137,7 @@ export class DrivePool {
       medium: null,
       spoiled: false,
       lease: null,
+      wanted: null,
       usedAt: 0,
       idleSince: performance.now(),
     }));
@@ -202,16 +206,13 @@ export class DrivePool {
       reason,
       barcode,
       purpose: lease?.purpose ?? null,
-      priority: lease?.priority ?? null,
+      priority: lease === maintenance ? null : (lease?.priority ?? null),
     }));
   }
 
   /** A drive that goes down finishes the use that it is in; its volume then goes back to a slot, for the other drives. */
   async setDrive(name: string, admin: 'up' | 'down', reason: string | null): Promise<void> {
-    const drive = this.#drives.find((each) => each.name === name);
-    if (drive === undefined) {
-      throw new HsmError('NO_DRIVE', `no drive is named ${name}: the drives are ${this.#drives.map((each) => each.name).join(', ')}`);
-    }
+    this.#named(name);
     await this.#library.setDrive(name, admin, reason);
     await this.#refresh();
     this.#vacate();
@@ -229,6 +230,49 @@ export class DrivePool {
     this.#closing = true;
     for (const waiter of this.#waiters.splice(0)) waiter.refuse(closed());
     await Promise.allSettled(this.#active);
+  }
+
+  /**
+   * Runs `work` on a drive that is nobody else's and holds nothing: who uses it ends first, and its volume goes back to a slot. Others wait, or go to other
+   * drives. `reason` is shown with the drive. Fails with `NO_DRIVE`, `EBUSY` when somebody does that already, and what `work` fails with. close() does not wait for it.
+   */
+  async maintain<T>(name: string, reason: string, work: () => Promise<T>): Promise<T> {
+    const drive = this.#named(name);
+    if (this.#closing) throw closed();
+    if (drive.wanted !== null || drive.lease === maintenance) throw new HsmError('EBUSY', `${name} is being worked on already`, { retry: 'later' });
+    await new Promise<void>((resolve) => {
+      drive.wanted = resolve;
+      this.#dispatch();
+    });
+    try {
+      drive.reason = reason;
+      await this.#library.unload(name);
+      drive.leaving = null;
+      this.#dispatch();
+      return await work();
+    } finally {
+      await this.#refresh([drive]);
+      drive.spoiled = false;
+      this.#giveBack(drive);
+      this.#vacate();
+      this.#dispatch();
+    }
+  }
+
+  #named(name: string): Drive {
+    const drive = this.#drives.find((each) => each.name === name);
+    if (drive !== undefined) return drive;
+    throw new HsmError('NO_DRIVE', `no drive is named ${name}: the drives are ${this.#drives.map((each) => each.name).join(', ')}`);
+  }
+
+  /** Drives that are wanted themselves go first. */
+  #handOver(): void {
+    for (const drive of this.#drives) {
+      if (drive.wanted === null || drive.lease !== null || drive.leaving !== null) continue;
+      const taken = drive.wanted;
+      Object.assign(drive, { wanted: null, lease: maintenance, leaving: drive.barcode, barcode: null, medium: null, state: 'busy' });
+      taken();
+    }
   }
 
   #lease(barcodes: readonly string[], purpose: DrivePurpose, priority: DrivePriority, { signal, patient = false, avoid = [] }: LeaseOptions): Promise<Drive[]> {
@@ -263,6 +307,7 @@ export class DrivePool {
 
   /** Gives drives to all who can have them now, in order. Drives that an earlier waiter lacks company for are kept for it. */
   #dispatch(): void {
+    this.#handOver();
     const kept = new Set<Drive>();
     for (const waiter of [...this.#waiters]) {
       const impossible = this.#impossible(waiter);
@@ -331,7 +376,7 @@ export class DrivePool {
     if (holders.some((drive) => drive !== undefined && drive.lease !== null)) return null;
     if (this.#drives.some(({ leaving }) => leaving !== null && barcodes.includes(leaving))) return null;
     const free = this.#drives
-      .filter((drive) => usable(drive) && drive.lease === null && drive.leaving === null && !kept.has(drive) && !avoid.includes(drive.name))
+      .filter((drive) => usable(drive) && drive.lease === null && drive.wanted === null && drive.leaving === null && !kept.has(drive) && !avoid.includes(drive.name))
       .sort((a, b) => this.#worth(a) - this.#worth(b) || a.usedAt - b.usedAt);
     for (const holder of holders) {
       const drive = holder ?? free.find((each) => !chosen.includes(each) && !holders.includes(each));
@@ -342,7 +387,8 @@ export class DrivePool {
     return null;
   }
 
-  #isOverQuota(purpose: DrivePurpose, wanted: number): boolean {
+  #isOverQuota(purpose: DrivePurpose | null, wanted: number): boolean {
+    if (purpose === null) return false;
     const used = this.#drives.filter(({ lease }) => lease?.purpose === purpose).length;
     return used > 0 && used + wanted > this.#quota(purpose);
   }
@@ -483,7 +529,7 @@ export class DrivePool {
       const drive = this.#drives.find((each) => each.name === status.name);
       if (drive === undefined) continue;
       drive.admin = status.admin;
-      drive.reason = status.reason;
+      if (drive.lease !== maintenance || own.includes(drive)) drive.reason = status.reason;
       if ((drive.lease !== null || drive.leaving !== null) && !own.includes(drive)) continue;
       if (drive.barcode !== status.barcode) drive.medium = null;
       drive.barcode = status.barcode;
@@ -493,6 +539,9 @@ export class DrivePool {
 }
 
 const putBackPollMs = 50;
+
+/** The lease of a drive that is being worked on. */
+const maintenance: Waiter = { barcodes: [], purpose: null, priority: 'archive', patient: false, avoid: [], moved: false, grant: () => undefined, refuse: () => undefined };
 
 /** Failures of the caller, of the cartridge's tab and of its room spoil nothing. */
 const harmless: readonly string[] = ['EINVAL', 'EBUSY', 'EROFS', 'ENOSPC', 'NOT_LOADED'];

@@ -30,6 +30,8 @@ export interface CartridgeLibrary extends Library {
   importCartridge(barcode: string): Promise<void>;
   /** What waits for an operator's hand. */
   readonly requests: readonly OperatorRequest[];
+  /** Cleans a drive that holds nothing that anybody uses: scsi-library.ts. Left out where there is nothing to clean. */
+  clean?(barcode: string, drive: string, timeoutMs: number): Promise<void>;
   /** Serial numbers of the drives that have told theirs, by their names. */
   readonly serials?: ReadonlyMap<string, string>;
 }

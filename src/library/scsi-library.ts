@@ -61,6 +61,8 @@ class ScsiDrive extends LibraryDrive<LoadedVolume> {
   readonly path: string;
   readonly element: number;
   device: TapeDevice | null = null;
+  /** What is in it is no volume. */
+  cleaning = false;
   /** Ends the wait for an operator. */
   wait: AbortController | null = null;
 
@@ -72,6 +74,8 @@ class ScsiDrive extends LibraryDrive<LoadedVolume> {
 }
 
 const pollMs = 1000;
+/** After the robot has let go of a cartridge. */
+const takesCartridgeMs = 120_000;
 
 /** Takes the library of `dir` for this process. Fails with `CONFIG` when the robot has no such drive, `REFUSED` when another process has it. */
 export async function openScsiLibrary(options: ScsiLibraryOptions): Promise<ScsiLibrary> {
@@ -215,6 +219,30 @@ export class ScsiLibrary implements Library {
     throw new HsmError('NO_VOLUME', `the library has no cartridge ${barcode}: put it into the door, then run 'hsm library inventory'`);
   }
 
+  /**
+   * Puts a cleaning cartridge in, waits until the drive has let go of it, and takes it back. Fails with `NO_VOLUME`, `EBUSY`, `NO_ROBOT`, `WRONG_VOLUME`
+   * (it holds data: the drive got ready with it), `CLEANING` (the drive did not end in time), `EIO`.
+   */
+  async clean(barcode: string, name: string, timeoutMs: number): Promise<void> {
+    const drive = this.#drive(name);
+    if (this.#changer.requests !== undefined) throw new HsmError('NO_ROBOT', `no robot can put ${barcode} into ${name}: do it by hand`);
+    await this.#track(
+      drive.exclusively(async () => {
+        this.#requireFree(barcode, drive);
+        this.#travelling.add(barcode);
+        try {
+          await this.#fetch(barcode, drive);
+          drive.cleaning = true;
+          await this.#cleaned(barcode, drive, timeoutMs);
+        } finally {
+          if (drive.barcode === barcode) await this.#putAway(drive);
+          drive.cleaning = false;
+          this.#travelling.delete(barcode);
+        }
+      }),
+    );
+  }
+
   async load(barcode: string, name: string): Promise<Medium> {
     const drive = this.#drive(name);
     if (drive.admin === 'down' || drive.state === 'failed') throw driveDown(drive);
@@ -346,6 +374,38 @@ export class ScsiLibrary implements Library {
     return openVolume(barcode, { name: drive.name, device: drive.path, element: drive.element });
   }
 
+  /** While it cleans, a drive has a cartridge and is not ready; then it ejects it. A drive that never took it looks empty from the beginning. */
+  async #cleaned(barcode: string, drive: ScsiDrive, timeoutMs: number): Promise<void> {
+    const start = this.#clock.now();
+    for (let seen = false; ; ) {
+      const state = await this.#cleaningState(drive);
+      if (state === 'ready') throw new HsmError('WRONG_VOLUME', `${barcode} is no cleaning cartridge: ${drive.name} can read it`);
+      seen ||= state === 'cleaning';
+      const passed = this.#clock.now() - start;
+      if (state === 'empty' && seen) return;
+      if (state === 'empty' && passed > takesCartridgeMs) throw new HsmError('CLEANING', `${drive.name} did not take ${barcode}: it may be used up`);
+      if (passed > timeoutMs) throw new HsmError('CLEANING', `${drive.name} was not clean after ${timeoutMs / 1000} s with ${barcode}`);
+      await this.#clock.sleep(pollMs, this.#closing.signal).catch(() => {
+        throw canceled();
+      });
+    }
+  }
+
+  async #cleaningState(drive: ScsiDrive): Promise<'ready' | 'cleaning' | 'empty'> {
+    const device = await this.#options.openDevice(drive.path).catch((error: unknown) => {
+      if (errorCode(error) !== 'EIO') throw error;
+      return null;
+    });
+    try {
+      const status = await device?.status();
+      return status?.online === true ? 'ready' : status?.doorOpen === true ? 'empty' : 'cleaning';
+    } catch {
+      return 'cleaning';
+    } finally {
+      device?.close();
+    }
+  }
+
   #fail(drive: ScsiDrive, error: unknown): void {
     drive.move('failed');
     drive.failure = error instanceof Error ? error.message : String(error);
@@ -395,7 +455,7 @@ export class ScsiLibrary implements Library {
     await drive.cartridge?.detach();
     const device = drive.device ?? (await this.#options.openDevice(drive.path).catch(() => null));
     drive.device = device;
-    if (device !== null && drive.barcode !== null) await this.#examiner?.examine(drive.name, drive.barcode, 'unloading', device);
+    if (device !== null && drive.barcode !== null && !drive.cleaning) await this.#examiner?.examine(drive.name, drive.barcode, 'unloading', device);
     await device?.operation('MTOFFL', 1).catch(() => undefined);
     await letGo(drive);
   }

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { elements, formatTape } from '../../src/daemon/tapes.ts';
+import type { Config } from '../../src/config.ts';
 import { HsmError } from '../../src/errors.ts';
 import { DrivePool } from '../../src/library/drive-pool.ts';
 import { createVirtualLibrary, openVirtualLibrary } from '../../src/library/virtual-library.ts';
@@ -60,9 +61,12 @@ test('a volume with objects, and one that is not there, is not formatted', async
   await t.throwsAsync(formatTape({ catalog, drives }, 'NOSUCH', true), { instanceOf: HsmError, code: 'NO_VOLUME' });
 });
 
+/** No cleaning cartridges. */
+const config = { library: { kind: 'virtual' } } as Config;
+
 test('the inventory tells what the catalogue knows of each cartridge', async (t) => {
   const { catalog, library } = await site(t);
-  t.deepEqual(await elements({ catalog, library }, true), [
+  t.deepEqual(await elements({ catalog, library, config }, true), [
     { location: 'drive0', barcode: null, state: null },
     { location: 'slot 1', barcode: 'V00001L9', state: 'scratch' },
     { location: 'slot 2', barcode: 'V00002L9', state: null },

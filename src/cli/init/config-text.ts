@@ -65,6 +65,10 @@ ${volumeFormat(format)}${changer === null ? '# No robot: an operator is asked fo
 # capacity = "12TB"
 # Seconds that a drive may take to thread a tape.
 # load_timeout_s = 1200
+# Cartridges whose barcodes begin so clean drives, so many times each: by themselves ("auto") or when an operator says so ("ask").
+# cleaning_prefix = "CLN"
+# cleaning_uses = 50
+# clean = "auto"
 ${dismountAfter}
 # The robot's number of a drive (element = 0) is only needed where the robot does not tell the drives' serial numbers.
 ${drives.map((device, i) => `[[library.drive]]\nname = "drive${i}"\ndevice = ${text(device)}\n`).join('\n')}`;

@@ -1,5 +1,6 @@
 /** The medium suite on what the real st and ch drivers make of tgt's drives and robot. Runs in a guest. */
 import test from 'ava';
+import { defaultCleaning } from '../../../src/config.ts';
 import { openLibrary, type CartridgeLibrary } from '../../../src/library/open-library.ts';
 import { mediumSuite } from '../../suites/medium.ts';
 
@@ -17,6 +18,7 @@ test.before(async () => {
     drives: ['/dev/nst0', '/dev/nst1'].map((device, i) => ({ name: `drive${i}`, device, element: null })),
     capacity: 2 ** 30,
     loadTimeoutS: 60,
+    cleaning: defaultCleaning,
   });
 });
 
