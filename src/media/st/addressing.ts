@@ -20,6 +20,11 @@ export interface Addressing {
   passed(object: 'block' | 'filemark', how: 'read' | 'written'): Promise<void>;
   /** A read met the end of data. */
   endReached(): void;
+  /**
+   * Whether a read that failed with EIO did so because nothing is there: behind a block, and after a locate, that is all that the driver makes of a
+   * blank check. The tape is at the end of data then.
+   */
+  failedAtEnd(): Promise<boolean>;
   /** Something failed. */
   lost(): void;
 }
@@ -28,13 +33,18 @@ export interface Addressing {
 export class LogicalAddressing implements Addressing {
   readonly endsAtWarning = false;
   readonly #device: TapeDevice;
+  /** Where the next object is, by the drive's word and what passed since. Null after a failure: nobody knows what that passed. */
+  #next: BlockAddress | null;
 
-  constructor(device: TapeDevice) {
+  /** `next`: where the drive says that it is. */
+  constructor(device: TapeDevice, next: BlockAddress) {
     this.#device = device;
+    this.#next = next;
   }
 
-  position(): Promise<BlockAddress> {
-    return this.#device.position();
+  async position(): Promise<BlockAddress> {
+    this.#next = await this.#device.position();
+    return this.#next;
   }
 
   async settle(): Promise<void> {
@@ -42,7 +52,7 @@ export class LogicalAddressing implements Addressing {
   }
 
   async locate(address: BlockAddress): Promise<boolean> {
-    if ((await this.#device.position()) === address) return true;
+    if ((await this.position()) === address) return true;
     try {
       await this.#device.operation('MTSEEK', address);
     } catch (error) {
@@ -50,38 +60,47 @@ export class LogicalAddressing implements Addressing {
       if (address > (await this.locateEnd())) return false;
       throw error;
     }
-    const reached = await this.#device.position();
+    const reached = await this.position();
     if (reached === address) return true;
     if (address > (await this.locateEnd())) return false;
     throw new HsmError('EIO', `the drive stopped at block ${reached} instead of ${address}`, { retry: 'other-copy' });
   }
 
   async locateEnd(): Promise<BlockAddress> {
+    this.lost();
     await this.#device.operation('MTEOM', 1);
-    return this.#device.position();
+    return this.position();
   }
 
   async spaceFilemark(): Promise<BlockAddress | null> {
+    this.lost();
     try {
       await this.#device.operation('MTFSF', 1);
-      return await this.#device.position();
+      return await this.position();
     } catch (error) {
-      const stopped = await this.#device.position();
+      const stopped = await this.position();
       if (stopped === (await this.locateEnd())) return null;
       throw error;
     }
   }
 
   async passed(): Promise<void> {
-    // The drive keeps count.
+    if (this.#next !== null) this.#next += 1;
   }
 
   endReached(): void {
     // The drive knows.
   }
 
+  /** A last block that cannot be read is not the end: the tape must have been at the end before the read. */
+  async failedAtEnd(): Promise<boolean> {
+    const before = this.#next;
+    if (before === null || (await this.position()) !== before) return false;
+    return (await this.locateEnd()) === before;
+  }
+
   lost(): void {
-    // The drive knows.
+    this.#next = null;
   }
 }
 
@@ -161,6 +180,11 @@ export class FileAddressing implements Addressing {
     this.#end = this.#here?.address ?? null;
     this.#here = null;
     this.#wanted = this.#end ?? 0;
+  }
+
+  /** Drives of this kind tell the end in their flags. */
+  async failedAtEnd(): Promise<boolean> {
+    return false;
   }
 
   lost(): void {

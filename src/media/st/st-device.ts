@@ -1,6 +1,6 @@
 /** A tape drive behind the st driver: /dev/nstN, opened as hsm needs it. */
 import { closeSync, constants, openSync } from 'node:fs';
-import { HsmError } from '../../errors.ts';
+import { errorCode, HsmError } from '../../errors.ts';
 import { native } from '../../native/index.ts';
 import type { TapeDevice } from './tape-device.ts';
 
@@ -26,8 +26,20 @@ export async function openStDevice(path: string): Promise<TapeDevice> {
     read: (into) => native.tapeRead(fd, into),
     write: (data) => native.tapeWrite(fd, data),
     command: (cdb, reply, timeoutMs) => native.scsiCommand(fd, cdb, reply, timeoutMs),
-    close: () => closeSync(fd),
+    close: () => letGo(fd),
   };
+}
+
+/**
+ * What counts has been confirmed by a filemark before. A drive that was reset, or whose cartridge went, makes close(2) fail for no other reason, and the
+ * descriptor is gone all the same: the next load must not fail for the last one.
+ */
+function letGo(fd: number): void {
+  try {
+    closeSync(fd);
+  } catch (error) {
+    if (errorCode(error) !== 'EIO') throw error;
+  }
 }
 
 async function applySettings(fd: number): Promise<void> {

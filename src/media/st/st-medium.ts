@@ -28,8 +28,7 @@ export async function openStMedium(device: TapeDevice, options: StMediumOptions)
 
 async function addressing(device: TapeDevice): Promise<Addressing> {
   try {
-    await device.position();
-    return new LogicalAddressing(device);
+    return new LogicalAddressing(device, await device.position());
   } catch (error) {
     if (errorCode(error) !== 'EIO') throw error;
     return new FileAddressing(device);
@@ -100,7 +99,7 @@ export class StMedium implements Medium {
     return this.#exclusively('read', async () => {
       await this.#addressing.settle();
       this.#next = null;
-      const found = await readObject(this.#device, into, this.#addressing.endsAtWarning);
+      const found = await this.#read(into);
       if (found === 'end') {
         this.#addressing.endReached();
         return found;
@@ -148,6 +147,15 @@ export class StMedium implements Medium {
   async detach(): Promise<void> {
     this.#loaded = false;
     await this.#operation?.catch(() => undefined);
+  }
+
+  async #read(into: Buffer): ReturnType<typeof readObject> {
+    try {
+      return await readObject(this.#device, into, this.#addressing.endsAtWarning);
+    } catch (error) {
+      if (errorCode(error) === 'EIO' && (await this.#addressing.failedAtEnd().catch(() => false))) return 'end';
+      throw error;
+    }
   }
 
   #moving(): void {

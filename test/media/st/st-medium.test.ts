@@ -60,3 +60,23 @@ test('without positions, a drive whose numbers jump fails instead of being belie
   await t.throwsAsync(medium.writeBlock(Buffer.alloc(100)), { instanceOf: HsmError, code: 'EIO' });
   t.is(await medium.position(), 0, 'and rewinds to know where it is');
 });
+
+test('a last block that cannot be read is a failure, and not the end of data, wherever the drive stands afterwards', async (t) => {
+  for (const passesIt of [false, true]) {
+    const tape = new FakeTape(fakeReel(8 * 2 ** 20), { positions: true });
+    const medium = await openStMedium(tape, { barcode: 'S00001L9', capacity: 2 ** 30, largestBlock });
+    for (let i = 0; i < 3; i += 1) await medium.writeBlock(Buffer.alloc(1000, i));
+    await medium.locate(2);
+    const read = tape.read.bind(tape);
+    tape.read = async (into) => {
+      if (passesIt) await read(into);
+      throw Object.assign(new Error('EIO'), { code: 'EIO' });
+    };
+    // st puts a filemark behind what was written before it winds: that is taken off.
+    tape.reel.objects.length = 3;
+    await t.throwsAsync(medium.readBlock(Buffer.alloc(1000)), { instanceOf: HsmError, code: 'EIO' });
+    tape.read = read;
+    await medium.locate(3);
+    t.is(await medium.readBlock(Buffer.alloc(1000)), 'end');
+  }
+});
