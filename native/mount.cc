@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include "args.h"
+#include "async.h"
 #include "errors.h"
 #include "fd.h"
+#include "superblock.h"
 
 #ifndef OPEN_TREE_CLONE
 #define OPEN_TREE_CLONE 1
@@ -35,9 +37,27 @@ Napi::Value OpenPrivateMount(const Napi::CallbackInfo& info) {
   return result;
 }
 
+class SuperblockLivesTask : public Task {
+public:
+  explicit SuperblockLivesTask(uint64_t superblock) : superblock_(superblock) {}
+  void Run() override { lives_ = SuperblockLives(superblock_); }
+  Napi::Value Result(Napi::Env env) override { return Napi::Boolean::New(env, lives_); }
+
+private:
+  const uint64_t superblock_;
+  bool lives_ = true;
+};
+
+// superblockLives(major, minor): promise of a boolean.
+Napi::Value IsSuperblockAlive(const Napi::CallbackInfo& info) {
+  const uint64_t superblock = uint64_t{Uint32Arg(info, 0)} << 20 | Uint32Arg(info, 1);
+  return StartTask(info.Env(), std::make_unique<SuperblockLivesTask>(superblock));
+}
+
 } // namespace
 
 void InitMount(Napi::Env env, Napi::Object exports) {
+  exports.Set("superblockLives", Napi::Function::New(env, IsSuperblockAlive, "superblockLives"));
   exports.Set("openPrivateMount", Napi::Function::New(env, OpenPrivateMount, "openPrivateMount"));
 }
 

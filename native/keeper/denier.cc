@@ -1,11 +1,11 @@
 #include "denier.h"
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <fcntl.h>
 #include <unistd.h>
+
+#include "../superblock.h"
+#include "mounts.h"
 
 namespace hsm {
 namespace {
@@ -13,28 +13,35 @@ namespace {
 constexpr int kReaderPatienceMs = 2000, kTickMs = 1000, kStuckTickMs = 10, kSoonTicks = 200;
 constexpr unsigned kThreads = 2;
 
-// proc_pid_fdinfo(5): a mark on a whole filesystem has a line with "sdev:". The kernel drops it with the
-// superblock, so this sees a filesystem that lives on in a container too.
-bool GuardsAnything(int group) {
-  char path[64];
-  std::snprintf(path, sizeof path, "/proc/self/fdinfo/%d", group);
-  FILE* info = std::fopen(path, "re");
-  if (info == nullptr)
-    return true;
-  bool found = false;
-  char* line = nullptr;
-  size_t room = 0;
-  while (!found && getline(&line, &room, info) > 0)
-    found = std::strstr(line, " sdev:") != nullptr;
-  std::free(line);
-  std::fclose(info);
+// Also sees a filesystem that lives on in a container only: the kernel drops the mark with the superblock.
+bool GuardsAnything(const Holdings& holdings, Table& table, const std::vector<Filesystem>& filesystems) {
+  std::vector<uint64_t> unmarked;
+  for (const Filesystem& filesystem : filesystems) {
+    const Mount mount = MountAt(filesystem.path);
+    if (!mount.isThere)
+      continue;
+    if (GroupGuards(holdings.group, filesystem.path))
+      table.AddSuperblock(mount.superblock);
+    else
+      unmarked.push_back(mount.superblock); // another one, that got the number of one that went
+  }
+  bool found = table.hasMoreSuperblocks();
+  for (const uint64_t superblock : table.Superblocks()) {
+    if (std::find(unmarked.begin(), unmarked.end(), superblock) != unmarked.end() ||
+        !SuperblockLives(superblock))
+      table.RemoveSuperblock(superblock);
+    else
+      found = true;
+  }
   return found;
 }
 
 } // namespace
 
-void RunDenier(const std::string& socketPath, const Holdings& holdings, Readers& readers,
+void RunDenier(const std::string& socketPath, const Holdings& holdings, Table& table, Readers& readers,
                std::vector<Filesystem>& filesystems, const std::function<bool()>& onTick) {
+  // While they are held by this process nothing can go.
+  GuardsAnything(holdings, table, filesystems);
   // The private mounts would keep the devices busy after an umount.
   for (Filesystem& filesystem : filesystems) {
     close(filesystem.rootFd);
@@ -45,7 +52,7 @@ void RunDenier(const std::string& socketPath, const Holdings& holdings, Readers&
   readers.Start(kThreads);
   Giver giver(socketPath, holdings);
   const int mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-  for (int soon = 0; GuardsAnything(holdings.group);) {
+  for (int soon = 0; GuardsAnything(holdings, table, filesystems);) {
     if (!onTick()) {
       readers.Stop(kReaderPatienceMs);
       return;

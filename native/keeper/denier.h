@@ -8,12 +8,13 @@
 #include "group.h"
 #include "handover.h"
 #include "readers.h"
+#include "table.h"
 
 namespace hsm {
 
 // Returns when there is nothing left to deny, or `onTick`, which is called every second or so, returned
 // false: somebody has succeeded.
-void RunDenier(const std::string& socketPath, const Holdings& holdings, Readers& readers,
+void RunDenier(const std::string& socketPath, const Holdings& holdings, Table& table, Readers& readers,
                std::vector<Filesystem>& filesystems, const std::function<bool()>& onTick);
 
 } // namespace hsm

@@ -26,6 +26,7 @@ std::string Keeper::Guard() {
       std::fprintf(stderr, "hsm-keeper: %s is not mounted\n", filesystem.path.c_str());
       continue;
     }
+    table_.AddSuperblock(mount.superblock);
     if (std::string problem = group_.Guard(filesystem); !problem.empty())
       return problem; // a predecessor that gets no confirmation goes on as it was
     filesystem.superblock = mount.superblock;
@@ -52,6 +53,7 @@ void Keeper::CheckMounts() {
     // Whose it is, nobody knows; stubs on it must not be zeros.
     if (filesystem.view == View::kAnother && IsManagedType(mount.type)) {
       guardsStranger_ = true;
+      table_.AddSuperblock(mount.superblock);
       if (const std::string problem = group_.GuardPath(filesystem.path); !problem.empty())
         std::fprintf(stderr, "hsm-keeper: %s\n", problem.c_str());
     }
@@ -63,7 +65,8 @@ void Keeper::CheckMounts() {
 bool Keeper::Take(Filesystem& filesystem, const Mount& mount) {
   if (!IsManagedType(mount.type))
     return false;
-  const bool wasGuarded = GroupGuards(group_.fd(), mount.superblock);
+  const bool wasGuarded = GroupGuards(group_.fd(), filesystem.path);
+  table_.AddSuperblock(mount.superblock);
   Filesystem next;
   next.path = filesystem.path;
   const std::string problem = group_.Guard(next);

@@ -2,55 +2,51 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cinttypes>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <dirent.h>
 #include <fcntl.h>
+#include <iterator>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "mounts.h"
+#include "table.h"
 
 namespace hsm {
 namespace {
 
-constexpr unsigned kClasses = FAN_CLASS_NOTIF | FAN_CLASS_CONTENT | FAN_CLASS_PRE_CONTENT;
-
-// proc_pid_fdinfo(5): the group's class, and the superblocks that it marks. Groups of other classes are those
-// of virus scanners and the like.
-bool Guards(const std::string& fdinfo, const std::vector<uint64_t>& superblocks) {
-  FILE* info = std::fopen(fdinfo.c_str(), "re");
-  if (info == nullptr)
-    return false;
-  bool isPreContent = false, marks = false;
-  char* line = nullptr;
-  size_t room = 0;
-  while (getline(&line, &room, info) > 0) {
-    unsigned flags;
-    uint64_t superblock;
-    if (std::sscanf(line, "fanotify flags:%x", &flags) == 1)
-      isPreContent = (flags & kClasses) == FAN_CLASS_PRE_CONTENT;
-    else if (std::sscanf(line, "fanotify sdev:%" SCNx64, &superblock) == 1)
-      marks = marks || std::find(superblocks.begin(), superblocks.end(), superblock) != superblocks.end();
-  }
-  std::free(line);
-  std::fclose(info);
-  return isPreContent && marks;
-}
-
-bool Holds(const std::string& process, const std::vector<uint64_t>& superblocks) {
+// Groups of others are those of virus scanners and the like: who has no table of events is none of hsm.
+bool Holds(const std::string& process, const std::vector<Filesystem>& filesystems) {
   DIR* fds = opendir((process + "/fd").c_str());
   if (fds == nullptr)
     return false;
-  bool found = false;
-  while (const dirent* fd = found ? nullptr : readdir(fds)) {
-    char target[32] = {};
-    if (readlinkat(dirfd(fds), fd->d_name, target, sizeof target - 1) > 0 &&
-        std::strcmp(target, "anon_inode:[fanotify]") == 0)
-      found = Guards(process + "/fdinfo/" + fd->d_name, superblocks);
+  std::vector<int> groups;
+  bool hasTable = false;
+  while (const dirent* fd = readdir(fds)) {
+    char target[64] = {};
+    if (readlinkat(dirfd(fds), fd->d_name, target, sizeof target - 1) <= 0)
+      continue;
+    if (std::strcmp(target, "anon_inode:[fanotify]") == 0)
+      groups.push_back(std::atoi(fd->d_name));
+    hasTable = hasTable || std::strcmp(target, kTableLink) == 0;
   }
   closedir(fds);
+  const int pidfd =
+      !hasTable || groups.empty()
+          ? -1
+          : static_cast<int>(syscall(SYS_pidfd_open, std::atoi(process.c_str() + sizeof "/proc"), 0));
+  bool found = false;
+  for (const int number : groups) {
+    const int group = pidfd < 0 || found ? -1 : static_cast<int>(syscall(SYS_pidfd_getfd, pidfd, number, 0));
+    if (group < 0)
+      continue;
+    found = std::any_of(filesystems.begin(), filesystems.end(),
+                        [group](const Filesystem& each) { return GroupGuards(group, each.path); });
+    close(group);
+  }
+  if (pidfd >= 0)
+    close(pidfd);
   return found;
 }
 
@@ -67,17 +63,16 @@ std::string NameOf(const std::string& process) {
 } // namespace
 
 std::string HoldersOf(const std::vector<Filesystem>& filesystems) {
-  std::vector<uint64_t> superblocks;
-  for (const Filesystem& filesystem : filesystems)
-    if (const uint64_t superblock = MountAt(filesystem.path).superblock; superblock != 0)
-      superblocks.push_back(superblock);
+  std::vector<Filesystem> mounted;
+  std::copy_if(filesystems.begin(), filesystems.end(), std::back_inserter(mounted),
+               [](const Filesystem& each) { return MountAt(each.path).isThere; });
   std::string holders;
   DIR* processes = opendir("/proc");
   while (const dirent* process = processes == nullptr ? nullptr : readdir(processes)) {
     if (!std::isdigit(static_cast<unsigned char>(process->d_name[0])))
       continue;
     const std::string path = std::string("/proc/") + process->d_name;
-    if (std::atoi(process->d_name) != getpid() && Holds(path, superblocks))
+    if (std::atoi(process->d_name) != getpid() && Holds(path, mounted))
       holders += (holders.empty() ? "" : ", ") + std::string(process->d_name) + " (" + NameOf(path) + ")";
   }
   if (processes != nullptr)

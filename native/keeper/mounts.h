@@ -17,7 +17,7 @@ Mount MountAt(const std::string& path);
 // Whether hsm guards filesystems of this type.
 bool IsManagedType(const std::string& type);
 
-// Whether the group has a mark on this filesystem as a whole.
-bool GroupGuards(int group, uint64_t superblock);
+// Whether the group marks the filesystem that is seen at the path as a whole.
+bool GroupGuards(int group, const std::string& path);
 
 } // namespace hsm

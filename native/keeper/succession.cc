@@ -231,7 +231,7 @@ void Keeper::Deny() {
   sigprocmask(SIG_SETMASK, &none, nullptr);
   std::signal(SIGINT, SIG_IGN);
   std::signal(SIGHUP, SIG_IGN);
-  RunDenier(options_.socketPath, Held(), readers_, options_.filesystems, [this] {
+  RunDenier(options_.socketPath, Held(), table_, readers_, options_.filesystems, [this] {
     if (!witness_.IsThere()) {
       StartWitness(generation_);
       witness_.WatchDenier();

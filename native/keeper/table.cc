@@ -14,6 +14,7 @@ namespace {
 
 constexpr uint64_t kMagic = 0x31746e7665'6d7368; // "hsmevnt1", little-endian
 constexpr size_t kHeaderRoom = 4096;
+constexpr size_t kMostSuperblocks = 256;
 
 } // namespace
 
@@ -26,6 +27,8 @@ struct Table::Header {
   std::atomic<uint64_t> readerStart; // in clock ticks since boot: another process may get the number
   std::atomic<uint64_t> overflows, overflowsTold;
   std::atomic<int64_t> lastOverflowMs;
+  std::atomic<uint64_t> superblocks[kMostSuperblocks]; // 0: no one
+  std::atomic<uint32_t> moreSuperblocks;
 };
 
 // Fixed layout: a keeper of another build may read it.
@@ -176,6 +179,42 @@ Table::Overflows Table::overflows() const {
 
 uint64_t Table::NextId() {
   return header_->nextId++;
+}
+
+void Table::AddSuperblock(uint64_t superblock) {
+  if (header_ == nullptr || superblock == 0)
+    return;
+  for (std::atomic<uint64_t>& each : header_->superblocks)
+    if (each == superblock)
+      return;
+  for (std::atomic<uint64_t>& each : header_->superblocks) {
+    uint64_t free = 0;
+    if (each.compare_exchange_strong(free, superblock) || free == superblock)
+      return;
+  }
+  header_->moreSuperblocks = 1;
+}
+
+void Table::RemoveSuperblock(uint64_t superblock) {
+  if (header_ == nullptr)
+    return;
+  for (std::atomic<uint64_t>& each : header_->superblocks) {
+    uint64_t found = superblock;
+    each.compare_exchange_strong(found, 0);
+  }
+}
+
+std::vector<uint64_t> Table::Superblocks() const {
+  std::vector<uint64_t> all;
+  if (header_ != nullptr)
+    for (const std::atomic<uint64_t>& each : header_->superblocks)
+      if (each != 0)
+        all.push_back(each);
+  return all;
+}
+
+bool Table::hasMoreSuperblocks() const {
+  return header_ == nullptr || header_->moreSuperblocks != 0;
 }
 
 } // namespace hsm

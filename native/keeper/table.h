@@ -14,6 +14,8 @@ namespace hsm {
 // have its first fds open before it reserves the numbers of its predecessor's events.
 inline constexpr int kFirstEventFd = 32;
 inline constexpr int kMostFds = 1'048'576;
+// What proc_pid_fd(5) shows of a table.
+inline constexpr char kTableLink[] = "/memfd:hsm-events (deleted)";
 
 class Table {
 public:
@@ -49,6 +51,13 @@ public:
   void CountOverflow();
   void TellOverflows(uint64_t told);
   Overflows overflows() const;
+  // The filesystems that the group may mark, by number (mounts.h): added before they are, and for good but
+  // for what was found to be gone.
+  void AddSuperblock(uint64_t superblock);
+  void RemoveSuperblock(uint64_t superblock);
+  std::vector<uint64_t> Superblocks() const;
+  // More were added than there is room for.
+  bool hasMoreSuperblocks() const;
   // Ids that no event of any keeper has had.
   uint64_t NextId();
 

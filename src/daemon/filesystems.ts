@@ -1,10 +1,11 @@
 /** The managed filesystems while the daemon runs: what the keeper says has become of them, and how one is given up. */
 import { execFile } from 'node:child_process';
-import { closeSync, constants, openSync, readFileSync } from 'node:fs';
+import { closeSync, constants, openSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { errorCode, HsmError, refusal } from '../errors.ts';
 import { mounts, mountOf } from '../mounts.ts';
+import { native } from '../native/index.ts';
 import type { FilesystemChange } from '../recall/keeper-client.ts';
 import type { Log } from '../recall/recaller-options.ts';
 import type { Daemon, DaemonFilesystem } from './daemon.ts';
@@ -62,7 +63,7 @@ export async function unmountFilesystem(daemon: Daemon, filesystem: DaemonFilesy
     filesystem.mountFd = -1;
     daemon.keeper.letGo(index);
   }
-  const free = await ended(daemon.groupFd, filesystem);
+  const free = await ended(filesystem);
   const elsewhere = free ? [] : mounts().flatMap((mount) => (mount.device === filesystem.superblock ? [mount.path] : []));
   daemon.log.info({ path, free }, 'a filesystem was unmounted');
   return { path, elsewhere, free };
@@ -85,13 +86,12 @@ async function unmount(path: string): Promise<void> {
   }
 }
 
-/** Whether the group's mark on it goes (proc_pid_fdinfo(5)), and so the filesystem; then, usually, its device is free. */
-async function ended(group: number, { superblock, source }: DaemonFilesystem): Promise<boolean> {
+/** Whether the filesystem goes, and its mark with it; then, usually, its device is free. */
+async function ended({ superblock, source }: DaemonFilesystem): Promise<boolean> {
   const [major = 0, minor = 0] = (superblock ?? '').split(':').map(Number);
-  const mark = ` sdev:${((major << 20) | minor).toString(16)} `;
-  const isMarked = (): boolean => readFileSync(`/proc/self/fdinfo/${group}`, 'latin1').includes(mark);
-  for (const deadline = Date.now() + endPatienceMs; isMarked() || isBusy(source); await sleep(pauseMs)) {
-    if (Date.now() > deadline) return !isMarked();
+  const lives = (): Promise<boolean> => native.superblockLives(major, minor);
+  for (const deadline = Date.now() + endPatienceMs; (await lives()) || isBusy(source); await sleep(pauseMs)) {
+    if (Date.now() > deadline) return !(await lives());
   }
   return true;
 }

@@ -342,6 +342,8 @@ export interface Native {
 
   // mount.cc: open_tree(2) OPEN_TREE_CLONE; the result is a directory opened inside the detached mount.
   openPrivateMount(path: string): { readonly treeFd: number; readonly dirFd: number };
+  /** Whether a filesystem of this number (proc_pid_mountinfo(5)) is mounted anywhere, in whatever namespace: ustat(2). */
+  superblockLives(major: number, minor: number): Promise<boolean>;
 
   // fanotify.cc
   /** Removes (false when there was none) or adds the evictable surviving ignore mark of the inode behind fd. */

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -91,6 +91,43 @@ realTest('the denier ends when the filesystem is unmounted', async (t) => {
   await execa('umount', [mount], { timeout: limit });
   for (const deadline = Date.now() + 10_000; keeperProcesses(state).length > 0 && Date.now() < deadline; ) await sleep(20);
   t.deepEqual(keeperProcesses(state), []);
+});
+
+realTest('a denier holds on for a filesystem that lives in another mount namespace only, and ends with it', async (t) => {
+  const { mount, state, start } = await guarded(t, 'ext4');
+  stub(mount, 'stub');
+  const container = execa('unshare', ['-m', '--propagation', 'private', 'bash', '-c', `cd / && echo there && read -r && cat ${mount}/stub; read -r`], { reject: false, timeout: limit, buffer: false, all: true });
+  t.teardown(() => container.kill());
+  let printed = '';
+  container.all.on('data', (chunk: Buffer) => (printed += chunk.toString()));
+  await until(() => printed.includes('there'));
+  t.is(await (await start()).stop(), 0);
+  await execa('umount', [mount], { timeout: limit });
+  // Every change of mounts makes a denier look.
+  for (let i = 0; i < 20; i += 1) {
+    await execa('mount', ['-t', 'tmpfs', 'none', mount], { timeout: limit });
+    await execa('umount', [mount], { timeout: limit });
+  }
+  container.stdin.write('\n');
+  await until(() => /temporarily unavailable/.test(printed));
+  t.true(keeperProcesses(state).some((each) => !each.isWitness));
+  container.stdin.write('\n');
+  await container;
+  await until(() => keeperProcesses(state).length === 0);
+  t.pass();
+});
+
+realTest('a denier is not kept by another mount of the same device', async (t) => {
+  const { mount, state, start } = await guarded(t, 'ext4');
+  stub(mount, 'stub');
+  const { stdout: device } = await execa('findmnt', ['-no', 'SOURCE', mount], { timeout: limit });
+  t.is(await (await start()).stop(), 0);
+  const held = openSync(device, 'r'); // a loop device goes with its last user
+  t.teardown(() => closeSync(held));
+  await execa('umount', [mount], { timeout: limit });
+  await execa('mount', [device, mount], { timeout: limit });
+  await until(() => keeperProcesses(state).length === 0);
+  t.pass();
 });
 
 realTest('without a stub nothing stays behind after a clean stop', async (t) => {
