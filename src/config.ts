@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { parse } from 'smol-toml';
 import { limitRule } from './config-limits.ts';
+import { type MetricsSettings, metricsSettings } from './config-monitoring.ts';
 import { exitCodes, HsmError } from './errors.ts';
 import type { LimitRule } from './recall/limits/rules.ts';
 import { parseAge, parseSize } from './units.ts';
@@ -98,6 +99,7 @@ export interface Config {
     /** How the kernel opens the files of events: `auto` is `rdonly`, since `rdwr` refuses readers of read-only views. */
     readonly eventFd: 'auto' | 'rdonly' | 'rdwr';
   };
+  readonly metrics: MetricsSettings;
 }
 
 export const defaultConfigPath = '/etc/hsm/hsm.toml';
@@ -134,12 +136,14 @@ export function loadConfig(file: string): Config {
   const library = reader.table('library');
   const archive = reader.table('archive');
   const recall = reader.table('recall');
+  const metrics = reader.table('metrics');
+  const socket = reader.path('socket', socketPath(state));
   const settings = librarySettings(library, join(state, 'library'));
   const config: Config = {
     dismountAfterS: library.number('dismount_after_s', 600),
     file,
     state,
-    socket: reader.path('socket', socketPath(state)),
+    socket,
     filesystems: reader.strings('filesystems', []),
     library: settings,
     archive: {
@@ -162,8 +166,9 @@ export function loadConfig(file: string): Config {
       timeoutS: recall.number('timeout_s', 0),
       eventFd: recall.choice('event_fd', ['auto', 'rdonly', 'rdwr'], 'auto'),
     },
+    metrics: metricsSettings(metrics, socket),
   };
-  for (const each of [reader, library, archive, recall]) each.refuseUnknown();
+  for (const each of [reader, library, archive, recall, metrics]) each.refuseUnknown();
   if (config.filesystems.length === 0) throw problem(file, `names no filesystem: add filesystems = ["/data"]`);
   if (!config.filesystems.every((each) => isAbsolute(each))) throw problem(file, 'is wrong: filesystems must be absolute paths of mount points');
   if (config.archive.pools.length === 0 || config.archive.pools.includes('')) throw problem(file, 'is wrong: archive.pools must name at least one pool');
@@ -250,6 +255,10 @@ class Reader {
     const value = this.#get(key) ?? fallback;
     if (typeof value !== 'string' || value === '') throw this.fail(key, 'a text');
     return value;
+  }
+
+  optionalText(key: string): string | null {
+    return this.#get(key) === undefined ? null : this.text(key, '');
   }
 
   /** Must be there when no fallback is given. */

@@ -22,6 +22,7 @@ test('a config that names only filesystems has every default', (t) => {
     library: { kind: 'virtual', path: '/var/lib/hsm/library', timing: 'none', format: 'tar' },
     archive: { pools: ['default'], containerSize: 256 * 2 ** 20, drives: 0, retentionS: 7_776_000 },
     recall: { batchWindowMs: 20, turnS: 900, share: 64, drives: 0, prefetchFiles: 0, limits: [], defaultLimits: true, stormFiles: 1000, keepFreePercent: 1, fullWaitS: 60, timeoutS: 0, eventFd: 'auto' },
+    metrics: { socket: '/run/hsm/metrics.sock', listen: null },
     dismountAfterS: 600,
   });
 });
@@ -64,6 +65,9 @@ per = "cgroup"
 concurrent = 3
 files_per_hour = 100
 bytes_per_hour = "10G"
+[metrics]
+socket = "/run/numbers.sock"
+listen = "[::1]:9788"
 `,
   );
   const limit = {
@@ -85,6 +89,7 @@ bytes_per_hour = "10G"
     file,
     state: '/s',
     socket: '/run/other.sock',
+    metrics: { socket: '/run/numbers.sock', listen: { host: '::1', port: 9788 } },
     filesystems: ['/a', '/b'],
     library: { kind: 'virtual', path: '/l', timing: 'lto9', format: 'tar' },
     archive: { pools: ['one', 'two'], containerSize: 2 ** 30, drives: 1, retentionS: 7_776_000 },
@@ -181,4 +186,25 @@ test('a flag that is none', wrong, 'filesystems = ["/d"]\n[recall]\ndefault_limi
 test('--config comes before HSM_CONFIG', (t) => {
   t.is(configPath('/x/y.toml'), '/x/y.toml');
   t.is(configPath(undefined), process.env['HSM_CONFIG'] ?? '/etc/hsm/hsm.toml');
+});
+
+for (const [listen, complaint] of [
+  ['0.0.0.0:9788', /metrics.listen must be an address of this machine alone.*listen_anywhere = true allows others/],
+  ['[::]:9788', /metrics.listen must be an address of this machine alone/],
+  ['192.168.1.7:9788', /metrics.listen must be an address of this machine alone/],
+  ['9788', /metrics.listen must be an address and a port/],
+  ['127.0.0.1:0', /metrics.listen must be an address and a port/],
+  ['example.org:9788', /metrics.listen must be an address and a port/],
+] as const) {
+  test(`metrics are not served on ${listen}`, (t) => {
+    const error = t.throws(() => loadConfig(write(t, `filesystems = ["/data"]\n[metrics]\nlisten = "${listen}"`)), { instanceOf: HsmError, code: 'CONFIG' });
+    t.regex(error.message, complaint);
+    t.notRegex(error.message, /\n/);
+  });
+}
+
+test('metrics are served to other machines where the configuration says so, and never on the control socket', (t) => {
+  const config = loadConfig(write(t, 'filesystems = ["/data"]\n[metrics]\nlisten = "0.0.0.0:9788"\nlisten_anywhere = true'));
+  t.deepEqual(config.metrics.listen, { host: '0.0.0.0', port: 9788 });
+  t.throws(() => loadConfig(write(t, 'socket = "/run/s"\nfilesystems = ["/data"]\n[metrics]\nsocket = "/run/s"')), { message: /metrics.socket must be another path/ });
 });

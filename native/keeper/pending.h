@@ -47,6 +47,7 @@ public:
   void AnswerAll(int error);
 
   size_t Count();
+  Statistics& statistics() { return table_.statistics(); }
 
   // The kernel says that it lost events.
   void CountOverflow() { table_.CountOverflow(); }

@@ -51,6 +51,12 @@ int64_t Nanoseconds(int64_t seconds, int64_t rest) {
   return seconds * 1'000'000'000 + rest;
 }
 
+int64_t MonotonicNow() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return Nanoseconds(now.tv_sec, now.tv_nsec);
+}
+
 // As the kernel stamps files.
 int64_t Now() {
   timespec now;
@@ -169,13 +175,14 @@ void Readers::Loop() {
         break;
       }
       if (errno != EINTR && errno != EAGAIN)
-        unreadable_++;
+        CountUnreadable();
       continue;
     }
     taken_++;
+    const int64_t takenAt = MonotonicNow();
     const auto* event = reinterpret_cast<const fanotify_event_metadata*>(buffer);
     for (ssize_t left = length; FAN_EVENT_OK(event, left); event = FAN_EVENT_NEXT(event, left))
-      Handle(*event, PidfdOf(event));
+      Handle(*event, PidfdOf(event), takenAt);
   }
   running_--;
 }
@@ -191,7 +198,12 @@ void Readers::AddThreadsIfStuck() {
   takenBefore_ = taken;
 }
 
-void Readers::Handle(const fanotify_event_metadata& event, int pidfd) {
+void Readers::CountUnreadable() {
+  unreadable_++;
+  pending_.statistics().unreadable++;
+}
+
+void Readers::Handle(const fanotify_event_metadata& event, int pidfd, int64_t takenAt) {
   // Never with FAN_UNLIMITED_QUEUE: the kernel then waits for memory rather than lose an event.
   if (event.mask & FAN_Q_OVERFLOW) {
     std::fprintf(stderr, "hsm-keeper: the event queue overflowed: readers may have been let through\n");
@@ -201,7 +213,7 @@ void Readers::Handle(const fanotify_event_metadata& event, int pidfd) {
   }
   if (event.fd < 0) {
     // The kernel could not open the file for us (read-only view, fd limit) and has denied the access itself.
-    unreadable_++;
+    CountUnreadable();
     if (pidfd >= 0)
       close(pidfd);
     return;
@@ -220,6 +232,8 @@ void Readers::Handle(const fanotify_event_metadata& event, int pidfd) {
     if (hasData)
       group_.IgnoreInode(event.fd);
     group_.Respond(event.fd, 0);
+    pending_.statistics().resident.fetch_add(1, std::memory_order_relaxed);
+    pending_.statistics().CountTouch(static_cast<uint64_t>(MonotonicNow() - takenAt));
     close(event.fd);
     if (pidfd >= 0)
       close(pidfd);
@@ -234,11 +248,13 @@ void Readers::HandleStub(const fanotify_event_metadata& event, int pidfd) {
   const bool own = event.pid == worker_ || event.pid == getpid();
   if (own || deniesSince_ != 0) {
     group_.Respond(event.fd, own ? EBUSY : EAGAIN);
+    pending_.statistics().refused++;
     close(event.fd);
     if (pidfd >= 0)
       close(pidfd);
     return;
   }
+  pending_.statistics().stubs++;
   StubEvent stub;
   stub.fd = event.fd;
   stub.pidfd = pidfd;

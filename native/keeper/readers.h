@@ -52,7 +52,9 @@ private:
   static void* Main(void* self);
   void Loop();
   void StartOne();
-  void Handle(const fanotify_event_metadata& event, int pidfd);
+  // takenAt: when it was read, ns of CLOCK_MONOTONIC.
+  void Handle(const fanotify_event_metadata& event, int pidfd, int64_t takenAt);
+  void CountUnreadable();
   void HandleStub(const fanotify_event_metadata& event, int pidfd);
 
   Group& group_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -45,6 +46,12 @@ struct Table::Slot {
   uint8_t handle[FileHandle::kRoom];
 };
 
+void Statistics::CountTouch(uint64_t ns) {
+  const auto bound = std::lower_bound(std::begin(kTouchBoundsNs), std::end(kTouchBoundsNs), ns);
+  touches[bound - std::begin(kTouchBoundsNs)].fetch_add(1, std::memory_order_relaxed);
+  touchNs.fetch_add(ns, std::memory_order_relaxed);
+}
+
 Table::~Table() {
   Unmap();
 }
@@ -53,6 +60,7 @@ void Table::Unmap() {
   if (header_ != nullptr)
     munmap(header_, kHeaderRoom + kMostFds * sizeof(Slot));
   header_ = nullptr;
+  statistics_ = &unmapped_;
 }
 
 std::string Table::Create() {
@@ -86,6 +94,8 @@ std::string Table::Map() {
   if (base == MAP_FAILED)
     return std::string("the table of events: ") + std::strerror(errno);
   header_ = static_cast<Header*>(base);
+  static_assert(sizeof(Header) <= kStatisticsAt && kStatisticsAt + sizeof(Statistics) <= kHeaderRoom);
+  statistics_ = reinterpret_cast<Statistics*>(static_cast<char*>(base) + kStatisticsAt);
   slots_ = reinterpret_cast<Slot*>(static_cast<char*>(base) + kHeaderRoom);
   return "";
 }

@@ -17,6 +17,24 @@ inline constexpr int kMostFds = 1'048'576;
 // What proc_pid_fd(5) shows of a table.
 inline constexpr char kTableLink[] = "/memfd:hsm-events (deleted)";
 
+// Of all keepers of a table. At kStatisticsAt in the memfd, where src/monitoring/keeper-statistics.ts reads
+// them: fields are only ever added, and are 0 where an older keeper made the table.
+struct Statistics {
+  std::atomic<uint64_t> resident;   // questions about files whose data is on disk
+  std::atomic<uint64_t> stubs;      // questions that went to the daemon
+  std::atomic<uint64_t> refused;    // stubs that were denied at once: by a denier, to hsm itself
+  std::atomic<uint64_t> unreadable; // events that could not be opened; the kernel has denied them
+  // How long a question about a resident file took from its read() to its answer; such a file is asked about
+  // once. Bucket i counts those of up to kTouchBoundsNs[i], the last one the rest.
+  std::atomic<uint64_t> touchNs;
+  std::atomic<uint64_t> touches[12];
+
+  void CountTouch(uint64_t ns);
+};
+inline constexpr uint64_t kTouchBoundsNs[] = {5'000,   10'000,    25'000,    50'000,     100'000,    250'000,
+                                              500'000, 1'000'000, 5'000'000, 25'000'000, 100'000'000};
+inline constexpr size_t kStatisticsAt = 3072;
+
 class Table {
 public:
   ~Table();
@@ -58,6 +76,7 @@ public:
   std::vector<uint64_t> Superblocks() const;
   // More were added than there is room for.
   bool hasMoreSuperblocks() const;
+  Statistics& statistics() { return *statistics_; }
   // Ids that no event of any keeper has had.
   uint64_t NextId();
 
@@ -70,6 +89,8 @@ private:
   int fd_ = -1;
   Header* header_ = nullptr;
   Slot* slots_ = nullptr;
+  Statistics unmapped_ = {};
+  Statistics* statistics_ = &unmapped_;
 };
 
 } // namespace hsm

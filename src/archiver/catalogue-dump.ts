@@ -19,11 +19,14 @@ export async function appendCatalogue(
     // What makes it durable is the tape.
     await catalog.dump(path, { thread, durable: false });
     const name = catalogueName(new Date(clock.now()));
+    const written: string[] = [];
     for (const [barcode, pool] of volumes) {
       if ((await catalog.volume(barcode))?.state !== 'writable') continue;
       const done = await drives.withVolume(barcode, 'write', 'archive', (medium) => writer.appendFile(medium, pool, name, path));
-      if (!done) log.warn({ barcode }, 'the catalogue was not copied to a volume');
+      if (done) written.push(barcode);
+      else log.warn({ barcode }, 'the catalogue was not copied to a volume');
     }
+    if (written.length > 0) await catalog.logEvent('catalogue-copied', null, { name, volumes: written });
   } catch (error) {
     // The files are safe without it.
     log.warn({ error: error instanceof Error ? error.message : String(error) }, 'the catalogue was not copied to tape');

@@ -7,6 +7,7 @@ export class Events {
   readonly #keep: number;
   readonly #add: Statement<[number, string, number | null, string]>;
   readonly #prune: Statement<[number]>;
+  readonly #last: Statement<[string], EventRow>;
   readonly #newest: Statement<[number], EventRow>;
 
   /** The log holds the newest `keep` events. */
@@ -16,11 +17,16 @@ export class Events {
     this.#add = db.prepare('INSERT INTO events (at, kind, uid, data) VALUES (?, ?, ?, ?)');
     this.#prune = db.prepare('DELETE FROM events WHERE id <= ?');
     this.#newest = db.prepare('SELECT id, at, kind, uid, data FROM events ORDER BY id DESC LIMIT ?');
+    this.#last = db.prepare('SELECT id, at, kind, uid, data FROM events WHERE kind = ? ORDER BY id DESC LIMIT 1');
   }
 
   add(kind: string, uid: number | null, data: unknown): void {
     const { lastInsertRowid } = this.#add.run(this.#now(), kind, uid, JSON.stringify(data ?? null));
     this.#prune.run(Number(lastInsertRowid) - this.#keep);
+  }
+
+  last(kind: string): EventRow | undefined {
+    return this.#last.get(kind);
   }
 
   newest(limit: number): EventRow[] {

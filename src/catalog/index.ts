@@ -147,6 +147,7 @@ function assemble(db: Database, path: string, options: CatalogOptions): Catalog 
     openRecallRequests: () => read(() => requests.open()),
     logEvent: (kind, uid, data) => write(() => events.add(kind, uid, data)),
     events: (limit) => read(() => events.newest(limit)),
+    lastEvent: (kind) => read(() => events.last(kind)),
 
     prepareDump: () => new MaintenanceThread(),
     dump: async (target, { thread = new MaintenanceThread(), durable = true } = {}) => {

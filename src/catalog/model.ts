@@ -383,6 +383,8 @@ export interface Catalog {
   openRecallRequests(): Promise<RecallRequestRow[]>;
   logEvent(kind: string, uid: number | null, data: unknown): Promise<void>;
   events(limit: number): Promise<EventRow[]>;
+  /** The newest of a kind that the log still has. */
+  lastEvent(kind: string): Promise<EventRow | undefined>;
 
   /** Starts the thread that a dump needs, for one that is to come soon. */
   prepareDump(): MaintenanceThread;

@@ -11,6 +11,8 @@ import { openLibrary, type CartridgeLibrary } from '../library/open-library.ts';
 import { type FilesystemChange, KeeperClient, type KeeperEvents, type Overflows } from '../recall/keeper-client.ts';
 import { Recaller } from '../recall/recaller.ts';
 import type { Log } from '../recall/recaller-options.ts';
+import { Exposition } from '../monitoring/exposition.ts';
+import type { Tally } from '../monitoring/tally.ts';
 import type { ManagedFilesystem } from '../recall/restorer.ts';
 import { filesystemAt, isAnother } from './filesystem-at.ts';
 import { Cleaning } from './cleaning.ts';
@@ -21,6 +23,8 @@ import { applyChange, sourceOf } from './filesystems.ts';
 import { InodeLocks } from './inode-locks.ts';
 import { Jobs } from './jobs.ts';
 import { JobFolder } from './kept-jobs.ts';
+import { collectMetrics } from './metrics.ts';
+import { overheard } from './overheard.ts';
 import { tapeKnowledge } from './tape-knowledge.ts';
 
 /** The fds that the keeper hands its worker (native/keeper/worker.cc), from the environment variable HSM_KEEPER. */
@@ -72,13 +76,20 @@ export interface Daemon {
   readonly jobs: Jobs;
   /** Null: none, as it should be. */
   readonly overflows: () => Overflows | null;
+  /** Of the keeper's table of unanswered events. */
+  readonly tableFd: number;
+  readonly exposition: Exposition;
 }
+
+const rememberedJobs = 1000;
 
 /** Of a daemon that wants to be started again; any code but 0 does. */
 const restartExit = 75;
 
-export async function openDaemon(config: Config, fds: KeeperFds, log: Log, onKeeperClosed: () => void): Promise<Daemon> {
-  const catalog = openCatalog(existing(cataloguePath(config.state), config));
+export async function openDaemon(config: Config, fds: KeeperFds, log: Log, tally: Tally, onKeeperClosed: () => void): Promise<Daemon> {
+  const catalog = overheard(openCatalog(existing(cataloguePath(config.state), config)), (kind, uid, data) => {
+    tally.happened(kind, uid, data, Date.now());
+  });
   const filesystems = await matchFilesystems(config, catalog, fds);
   const library: CartridgeLibrary = await openLibrary(config.library, {
     onTold: (told) => void health.told(told, drives),
@@ -104,7 +115,7 @@ export async function openDaemon(config: Config, fds: KeeperFds, log: Log, onKee
     },
   });
   const cleaning = new Cleaning({ catalog, counters, drives, library, log, settings: config.library.kind === 'scsi' ? config.library.cleaning : null });
-  const jobs = new Jobs(catalog, new JobFolder(config.state));
+  const jobs = new Jobs(catalog, new JobFolder(config.state), (_id, kind, state, summary) => tally.jobEnded(kind, state, summary, Date.now()));
   // Events that arrive before the engine stands wait in the keeper: it sends none before ready().
   let recaller: Recaller | null = null;
   let overflows: Overflows | null = null;
@@ -129,7 +140,7 @@ export async function openDaemon(config: Config, fds: KeeperFds, log: Log, onKee
   };
   const keeper = new KeeperClient(fds.socket, events);
   recaller = new Recaller({
-    keeper,
+    keeper: { answer: (ids, error) => (tally.answered(ids.length, error), keeper.answer(ids, error)) },
     catalog,
     drives,
     filesystems,
@@ -139,8 +150,20 @@ export async function openDaemon(config: Config, fds: KeeperFds, log: Log, onKee
     gate: { ...config.recall, waitMs: config.recall.fullWaitS * 1000 },
     timeoutS: config.recall.timeoutS,
     log,
+    onEnd: (end) => tally.recallEnded(end),
   });
-  return { config, log, startedAt: new Date(), groupFd: fds.group, guard: fds.guard, catalog, library, drives, counters, cleaning, filesystems, keeper, recaller, jobs, overflows: () => overflows };
+  await recollect(catalog, tally);
+  const measured = { catalog, counters, drives, filesystems, jobs, library, recaller, tableFd: fds.table };
+  const exposition = new Exposition((samples) => collectMetrics(measured, tally, samples));
+  return { config, log, startedAt: new Date(), groupFd: fds.group, guard: fds.guard, catalog, library, drives, counters, cleaning, filesystems, keeper, recaller, jobs, overflows: () => overflows, tableFd: fds.table, exposition };
+}
+
+/** What the last daemon knew of what is long ago. */
+async function recollect(catalog: Catalog, tally: Tally): Promise<void> {
+  for (const { kind, state, endedAt } of await catalog.jobs(rememberedJobs)) {
+    if (state === 'done' && endedAt !== null) tally.jobDoneAt.set(kind, Math.max(endedAt, tally.jobDoneAt.get(kind) ?? 0));
+  }
+  tally.catalogueCopiedAt = (await catalog.lastEvent('catalogue-copied'))?.at ?? null;
 }
 
 function askOperator(request: OperatorRequest, catalog: Catalog, log: Log): void {

@@ -30,6 +30,7 @@ export interface JobRun {
 }
 
 interface Running {
+  readonly kind: JobKind;
   readonly cancel: AbortController;
   readonly kept: boolean;
   /** Somebody asked for its end; a stop of the daemon is no such thing. */
@@ -46,7 +47,10 @@ const mostCrashes = 3;
 type Listener = Pick<Call, 'progress' | 'row'>;
 const nobody: Listener = { progress: () => undefined, row: async () => undefined };
 
+export type JobListener = (id: number, kind: JobKind, state: JobState, summary: unknown) => void;
+
 export class Jobs {
+  readonly #onEnd: JobListener;
   readonly #catalog: JobCatalog;
   readonly #keeper: JobKeeper | null;
   readonly #running = new Map<number, Running>();
@@ -54,9 +58,10 @@ export class Jobs {
   #turn: Promise<unknown> = Promise.resolve();
   #stopping = false;
 
-  /** `keeper`: for jobs that are to outlive the daemon. */
-  constructor(catalog: JobCatalog, keeper: JobKeeper | null = null) {
+  /** `keeper`: for jobs that are to outlive the daemon. `onEnd`: told of each that ended, with its summary. */
+  constructor(catalog: JobCatalog, keeper: JobKeeper | null = null, onEnd: JobListener = () => undefined) {
     this.#catalog = catalog;
+    this.#onEnd = onEnd;
     this.#keeper = keeper;
   }
 
@@ -70,7 +75,7 @@ export class Jobs {
     const outlives = kept !== null && this.#keeper !== null;
     if (outlives) await this.#keep(this.#keeper, id, kept);
     call.job(`j${id}`);
-    const running: Running = { cancel: new AbortController(), kept: outlives, unwanted: false, progress: null };
+    const running: Running = { kind, cancel: new AbortController(), kept: outlives, unwanted: false, progress: null };
     call.cancelled.addEventListener('abort', () => unwant(running), { once: true });
     if (call.cancelled.aborted) unwant(running);
     return this.#start(id, kind, running, call, body);
@@ -88,7 +93,7 @@ export class Jobs {
   /** Takes up a job that leftovers() told of. Resolves when it has ended, however that was: the catalogue knows. */
   async resume(id: number, kind: JobKind, body: (run: JobRun) => Promise<object>): Promise<void> {
     if (this.#stopping) return;
-    const running: Running = { cancel: new AbortController(), kept: true, unwanted: false, progress: null };
+    const running: Running = { kind, cancel: new AbortController(), kept: true, unwanted: false, progress: null };
     await this.#start(id, kind, running, nobody, body).catch(() => undefined);
   }
 
@@ -113,6 +118,13 @@ export class Jobs {
       this.#running.delete(id);
       if (this.#running.size === 0 && !this.#stopping) void freeMemory();
     }
+  }
+
+  /** How many of each kind run or wait for their turn. */
+  countRunning(): Map<JobKind, number> {
+    const counts = new Map<JobKind, number>();
+    for (const { kind } of this.#running.values()) counts.set(kind, (counts.get(kind) ?? 0) + 1);
+    return counts;
   }
 
   /** Those that run or wait for their turn. */
@@ -190,12 +202,13 @@ export class Jobs {
   }
 
   /** A kept job whose daemon stops has not ended. */
-  async #end(id: number, { kept, unwanted }: Running, state: JobState, summary?: unknown): Promise<void> {
+  async #end(id: number, { kept, kind, unwanted }: Running, state: JobState, summary?: unknown): Promise<void> {
     if (kept && this.#stopping && !unwanted && state !== 'done') {
       await this.#catalog.setJob(id, 'queued');
       return;
     }
     await this.#catalog.setJob(id, state, summary);
+    this.#onEnd(id, kind, state, summary);
     if (kept) await this.#keeper?.drop(id);
   }
 }

@@ -459,6 +459,7 @@ export const access = {
   driveClean: 'operators', // {name} -> {name, barcode, uses, usesLeft}, when it is done
   setDrive: 'operators', // {name, admin, reason}
   verify: 'operators', // {tape?, paths?, notVerifiedSince?, sample?, rate?, repair?} -> DamageLine rows, progress, {checked, damaged, repaired}
+  metrics: 'operators', // {json} -> {text}, or with json rows: Family
   events: 'operators', // {limit} -> EventLine rows
   watch: 'everyone', // {topics?, intervalMs?} -> WatchRow rows, until it is cancelled
   unmount: 'operators', // and of them root alone. {path: of a managed filesystem} -> {path, free, elsewhere}

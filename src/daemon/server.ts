@@ -1,5 +1,5 @@
 /** The control socket: takes requests from clients, asks a table of handlers, and keeps clients from harming the daemon. */
-import { chmodSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, linkSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { errorCode, exitCodes, HsmError, refusal } from '../errors.ts';
@@ -7,6 +7,7 @@ import { native } from '../native/index.ts';
 import { version } from '../version.ts';
 import { daemonAnswers } from './client.ts';
 import { LineSplitter } from './lines.ts';
+import { operatorGroup } from './operator-group.ts';
 import { access, maxLine, type Method, type Progress, protocolVersion, type Response } from './protocol.ts';
 
 /** Who is at the other end, as the kernel says (SO_PEERCRED, SO_PEERGROUPS). */
@@ -150,7 +151,7 @@ class Connections {
 
   constructor(options: ControlServerOptions) {
     this.#options = options;
-    this.#operatorGid = options.operatorGid === undefined ? hsmGroup() : options.operatorGid;
+    this.#operatorGid = options.operatorGid === undefined ? operatorGroup() : options.operatorGid;
   }
 
   add(socket: Socket): void {
@@ -177,18 +178,6 @@ class Connections {
 
   close(): void {
     for (const each of this.#open) each.destroy();
-  }
-}
-
-/** The gid of the group `hsm`, or null. */
-function hsmGroup(): number | null {
-  try {
-    const line = readFileSync('/etc/group', 'utf8')
-      .split('\n')
-      .find((each) => each.startsWith('hsm:'));
-    return line === undefined ? null : Number(line.split(':')[2]);
-  } catch {
-    return null;
   }
 }
 

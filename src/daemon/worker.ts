@@ -5,9 +5,12 @@ import { createLogger, isLevel } from './log.ts';
 import { openDaemon, type Daemon, type KeeperFds } from './daemon.ts';
 import { handlersOf, resumeJobs } from './handlers.ts';
 import { inherited, leaveToHeir } from './heir.ts';
+import { listenForScrapes } from '../monitoring/listener.ts';
+import { Tally } from '../monitoring/tally.ts';
 import { sayStopped } from '../recall/keeper-client.ts';
 import { restorePauses } from './pauses.ts';
 import { repairInterrupted } from './repair.ts';
+import { operatorGroup } from './operator-group.ts';
 import { startControlServer, type ControlServer } from './server.ts';
 import { keeperArguments } from './start.ts';
 import { mayHaveStubs } from './stubs-left.ts';
@@ -22,8 +25,9 @@ const lookPatienceMs = 1500;
 /** Resolves when the daemon serves; the process then lives until it is told to stop. */
 export async function runWorker(config: Config, fds: KeeperFds): Promise<void> {
   const level = process.env['HSM_LOG'];
-  const log = createLogger(isLevel(level) ? level : 'info');
-  const daemon = await openDaemon(config, fds, log, () => {
+  const tally = new Tally();
+  const log = tally.counting(createLogger(isLevel(level) ? level : 'info'));
+  const daemon = await openDaemon(config, fds, log, tally, () => {
     if (!stopping) leaveToHeir(keeperArguments(config, { ...inherited, generation: fds.generation, managed: fds.managed }), fds);
   });
   restorePauses(daemon);
@@ -33,7 +37,11 @@ export async function runWorker(config: Config, fds: KeeperFds): Promise<void> {
     handlers: handlersOf(daemon),
     onError: (error, method) => log.error({ error, method }, 'a request failed'),
   });
-  const stop = (): void => void stopDaemon(daemon, server);
+  const scrapes = await listenForScrapes({ ...config.metrics, gid: operatorGroup(), exposition: daemon.exposition, log });
+  const stop = (): void => {
+    scrapes.close();
+    void stopDaemon(daemon, server);
+  };
   process.once('SIGTERM', stop);
   process.once('SIGINT', stop);
   process.on('SIGHUP', () => undefined);

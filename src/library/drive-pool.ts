@@ -16,6 +16,15 @@ export interface PooledDrive extends DriveStatus {
   readonly priority: DrivePriority | null;
 }
 
+/** How volumes were loaded into a drive since the pool was opened. */
+export interface LoadCounters {
+  mounts: number;
+  mountFailures: number;
+  /** Of them, those that neither drive nor volume can be blamed for. */
+  libraryFailures: number;
+  mountMs: number;
+}
+
 export interface LeasedVolume {
   /** The same object for as long as the volume stays loaded, also over several leases. */
   readonly medium: Medium;
@@ -83,6 +92,7 @@ interface Drive {
   usedAt: number;
   /** When its last use ended, ms of performance.now(). */
   idleSince: number;
+  readonly loads: LoadCounters;
 }
 
 interface Waiter {
@@ -140,6 +150,7 @@ export class DrivePool {
       wanted: null,
       usedAt: 0,
       idleSince: performance.now(),
+      loads: { mounts: 0, mountFailures: 0, libraryFailures: 0, mountMs: 0 },
     }));
   }
 
@@ -196,6 +207,10 @@ export class DrivePool {
   /** The volumes that a user gets without a move. */
   get loaded(): string[] {
     return this.#drives.flatMap(({ barcode, admin }) => (barcode === null || admin === 'down' ? [] : [barcode]));
+  }
+
+  get loads(): readonly ({ readonly drive: string } & Readonly<LoadCounters>)[] {
+    return this.#drives.map(({ name, loads }) => ({ drive: name, ...loads }));
   }
 
   get states(): PooledDrive[] {
@@ -424,7 +439,7 @@ export class DrivePool {
   async #load(drive: Drive, barcode: string): Promise<LeasedVolume> {
     try {
       if (drive.spoiled) await this.#putAway(drive);
-      drive.medium ??= this.#watched(drive, this.#onMount(await this.#library.load(barcode, drive.name), drive.name));
+      drive.medium ??= this.#watched(drive, await this.#mount(drive, barcode));
     } catch (error) {
       if (errorCode(error) === 'EIO') this.#onFailure({ drive: drive.name, volume: barcode, operation: 'load', code: 'EIO', message: messageOf(error) });
       throw new LoadError(barcode, drive.name, error);
@@ -435,6 +450,21 @@ export class DrivePool {
       this.#dispatch();
     }
     return { medium: drive.medium, drive: drive.name };
+  }
+
+  async #mount({ name, loads }: Drive, barcode: string): Promise<Medium> {
+    const begin = performance.now();
+    try {
+      const medium = await this.#library.load(barcode, name);
+      loads.mounts += 1;
+      return this.#onMount(medium, name);
+    } catch (error) {
+      loads.mountFailures += 1;
+      if (errorCode(error) !== 'EIO') loads.libraryFailures += 1;
+      throw error;
+    } finally {
+      loads.mountMs += performance.now() - begin;
+    }
   }
 
   async #putAway(drive: Drive): Promise<void> {

@@ -24,6 +24,8 @@ export class MediaCounters {
   readonly #now: () => number;
   /** By drive: nothing passes any more through what was in it before. */
   readonly #mounts = new Map<string, Mount>();
+  /** By drive: what passed through volumes that were in it before. */
+  readonly #before = new Map<string, MediumCounters>();
   #changes = new Map<string, Changes>();
   #flushing: Promise<void> = Promise.resolve();
 
@@ -37,11 +39,20 @@ export class MediaCounters {
   /** The volume that a drive has just loaded, as its users are to get it: what they do with it is counted. */
   mounted(medium: Medium, drive: string): Medium {
     this.#take(drive);
+    this.#before.set(drive, this.passed(drive));
     const counters = newMediumCounters();
     const mount = { drive, volume: medium.barcode, counters, taken: newMediumCounters() };
     this.#mounts.set(drive, mount);
     this.#both(drive, medium.barcode, { mounts: 1 });
     return withMetrics(medium, counters);
+  }
+
+  /** What passed through a drive since the start. */
+  passed(drive: string): MediumCounters {
+    const sum = { ...(this.#before.get(drive) ?? newMediumCounters()) };
+    const now = this.#mounts.get(drive)?.counters;
+    if (now !== undefined) for (const key of Object.keys(sum) as (keyof MediumCounters)[]) sum[key] += now[key];
+    return sum;
   }
 
   /** Counted for drive and volume alike: whose fault it was is another question (blame.ts). */

@@ -2,9 +2,9 @@
 import type { Catalog } from '../catalog/model.ts';
 import type { TapeModel } from '../library/timing.ts';
 import type { GateSettings } from './gate.ts';
-import type { Keeper } from './keeper-client.ts';
+import type { DenialErrno, Keeper } from './keeper-client.ts';
 import type { Asker } from './limits/rules.ts';
-import type { JobInterest } from './requests.ts';
+import type { JobInterest, RecallFailure } from './requests.ts';
 import type { ManagedFilesystem } from './restorer.ts';
 import type { SchedulerSettings } from './scheduler/scheduler.ts';
 import type { Geometry } from './scheduler/travel.ts';
@@ -14,6 +14,19 @@ export interface Log {
   info(data: object, message: string): void;
   warn(data: object, message: string): void;
   error(data: object, message: string): void;
+}
+
+/** A request that ended. */
+export interface RecallEnd {
+  readonly path: string;
+  /** Null: the file is on disk. */
+  readonly failure: RecallFailure | null;
+  /** A person or the daemon's stop ended it, not a fault. */
+  readonly isCancelled: boolean;
+  /** What its readers got; null: they went on. */
+  readonly errno: DenialErrno | null;
+  /** Of each reader, ms from its arrival. */
+  readonly waitedMs: readonly number[];
 }
 
 export interface RecallerOptions {
@@ -33,6 +46,8 @@ export interface RecallerOptions {
   /** Seconds after which waiters are sent away with EAGAIN; 0: never. */
   readonly timeoutS: number;
   readonly log: Log;
+  /** Told of every request that ended, after its readers were. */
+  readonly onEnd?: (end: RecallEnd) => void;
 }
 
 /** A file that a job wants back, or that is recalled ahead. */

@@ -13,6 +13,7 @@ import type { Storm } from './limits/storms.ts';
 import { MoveBatch } from './move-batch.ts';
 import { Parking } from './parking.ts';
 import { dropped, Prefetcher } from './prefetch.ts';
+import { type QueueDepths, queueDepths } from './queue-depths.ts';
 import { type QueueRow, queueRows } from './queue-rows.ts';
 import type { RecallerOptions, Wanted } from './recaller-options.ts';
 import { isWanted, priorities, requestKey, type RecallFailure, type RecallRequest, type Waiter } from './requests.ts';
@@ -166,6 +167,11 @@ export class Recaller {
     return rows.map((row) => ({ ...row, waiters: row.waiters.filter((waiter) => waiter.uid === uid) })).filter(({ waiters }) => waiters.length > 0);
   }
 
+  /** What is queued by volume: cheap, however long the queue is. */
+  depths(): QueueDepths {
+    return queueDepths(this.#byKey.values(), [...this.#parking.of(shelfKey)].length);
+  }
+
   /** Paths of what is wanted on a filesystem of the configuration, by readers or jobs. */
   wantedOn(filesystem: number): string[] {
     return [...this.#byKey.values()].flatMap((request) => (request.filesystem === filesystem ? [request.path] : []));
@@ -310,7 +316,7 @@ export class Recaller {
       this.#answer(event, refusal.errno);
       return;
     }
-    const waiter = { event: event.id, pid: event.pid, uid, exe: event.exe, asker };
+    const waiter = { event: event.id, pid: event.pid, uid, exe: event.exe, asker, since: performance.now() };
     const present = this.#byKey.get(key);
     if (present !== undefined) {
       if (present.cancelled === null) this.#join(present, event, waiter);
@@ -603,9 +609,12 @@ export class Recaller {
     if (request.fd !== null) closeSync(request.fd);
     const events = [...request.waiters.keys()];
     for (const event of events) this.#byEvent.delete(event);
-    if (events.length > 0) this.#options.keeper.answer(events, failure === null ? null : denialOf(failure.code));
+    const errno = failure === null ? null : denialOf(failure.code);
+    if (events.length > 0) this.#options.keeper.answer(events, errno);
     // A further name of the same inode brings no further bytes.
     request.interests.forEach((interest, index) => interest.ended(failure, index === 0 ? request.record.size : 0));
+    const now = performance.now();
+    this.#options.onEnd?.({ path: request.path, failure, isCancelled: request.cancelled !== null, errno, waitedMs: [...request.waiters.values()].map(({ since }) => now - since) });
     if (isDenial(failure)) for (const { uid } of request.waiters.values()) this.#prefetcher.ended(uid, request.copies[0]?.volume ?? '');
     for (const event of this.#behind.take(request)) this.onStub(event);
   }

@@ -11,6 +11,8 @@ export interface Waiter {
   readonly exe: string;
   /** The same for limits. */
   readonly asker: Asker;
+  /** When it came, ms of performance.now(). */
+  readonly since: number;
 }
 
 export type RequestState = 'queued' | 'loading' | 'locating' | 'restoring';

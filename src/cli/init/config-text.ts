@@ -1,4 +1,5 @@
 /** The config file that `hsm init` writes: every key, with what it is for. */
+import { dirname, join } from 'node:path';
 import { defaultSocketPath, socketPath } from '../../config.ts';
 import type { InitPlan } from './plan.ts';
 
@@ -44,6 +45,12 @@ batch_window_ms = 20
 # full_wait_s = 60
 # Seconds after which readers get EAGAIN. 0: they wait as long as tape takes.
 timeout_s = 0
+
+[metrics]
+# The Unix socket that serves metrics to Prometheus; by default beside the control socket.
+# socket = ${text(join(dirname(socket), 'metrics.sock'))}
+# A port besides. Every user of this machine can read what it serves.
+# listen = "127.0.0.1:9788"
 `;
 }
 

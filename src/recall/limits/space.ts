@@ -60,7 +60,7 @@ export class Space<Request> {
 const btrfsMagic = 0x9123683e;
 
 /** btrfs says that users can have nothing when its metadata is short of room, however much is free for data (btrfs_statfs in fs/btrfs/super.c). */
-function roomIn(path: string): Room {
+export function roomIn(path: string): Room {
   const { bavail, bfree, blocks, bsize, type } = statfsSync(path);
   return { free: (type === btrfsMagic ? bfree : bavail) * bsize, total: blocks * bsize };
 }

@@ -1,0 +1,115 @@
+/** A real daemon is scraped while it works. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { execa } from 'execa';
+import { definitions } from '../../src/monitoring/definitions.ts';
+import { jsonLines } from '../fixtures/hsm.ts';
+import { kernelTest } from '../fixtures/loopfs.ts';
+import { type Managed, managed } from '../fixtures/managed.ts';
+import { get, hasPromtool, namesIn, owner, promtool, valueOf } from '../fixtures/scrape.ts';
+import { until } from '../fixtures/until.ts';
+
+const realTest = kernelTest(test);
+const scrape = async (hsm: Managed): Promise<string> => (await get({ socketPath: join(hsm.folder, 'state/metrics.sock') })).body;
+
+/** Ten stubs of 20,000 bytes. */
+async function stubs(t: ExecutionContext): Promise<{ hsm: Managed; folder: string }> {
+  const hsm = await managed(t, 'ext4', { sizeMiB: 256 });
+  const folder = join(hsm.mount, 'cold');
+  mkdirSync(folder);
+  for (let i = 0; i < 10; i += 1) writeFileSync(join(folder, `f${i}`), Buffer.alloc(20_000, `${i}`));
+  const [summary] = await hsm.json('archive', '--older-than', '0s', folder);
+  t.is(summary?.['released'], 10);
+  return { hsm, folder };
+}
+
+realTest('a scrape tells of recalls, drives, volumes, filesystems, jobs and the keeper', async (t) => {
+  const { hsm, folder } = await stubs(t);
+  t.is(readFileSync(join(folder, 'f3')).length, 20_000);
+  const text = await until(async () => {
+    const now = await scrape(hsm);
+    return (valueOf(now, 'hsm_keeper_events_total{kind="resident"}') ?? 0) > 0 && valueOf(now, `hsm_files{filesystem="${hsm.mount}",state="stub"}`) === 9 ? now : null;
+  });
+  const value = (sample: string): number => valueOf(text, sample) ?? Number.NaN;
+  t.is(value('hsm_recalled_files_total'), 1);
+  t.is(value('hsm_recalled_bytes_total'), 20_000);
+  t.is(value('hsm_recall_wait_seconds_count{outcome="ok"}'), 1);
+  t.is(value('hsm_recall_wait_seconds_bucket{outcome="ok",le="+Inf"}'), 1);
+  t.is(value('hsm_answers_total{answer="allow"}'), 1);
+  t.is(value('hsm_queue_age_seconds'), 0);
+  t.is(value('hsm_waiting_processes'), 0);
+  t.is(value('hsm_jobs_ended_total{kind="archive",state="done"}'), 1);
+  t.is(value('hsm_job_files_total{kind="archive"}'), 10);
+  t.is(value('hsm_job_bytes_total{kind="archive"}'), 200_000);
+  t.true(Math.abs(value('hsm_job_done_timestamp_seconds{kind="archive"}') - Date.now() / 1000) < 600);
+  t.true(Math.abs(value('hsm_catalogue_copied_timestamp_seconds') - Date.now() / 1000) < 600);
+  t.is(value(`hsm_filesystem_guarded{filesystem="${hsm.mount}"}`), 1);
+  t.true(value(`hsm_filesystem_free_bytes{filesystem="${hsm.mount}"}`) < value(`hsm_filesystem_size_bytes{filesystem="${hsm.mount}"}`));
+  t.is(value('hsm_drive_up{drive="drive0"}'), 1);
+  t.is(value('hsm_drive_mounts_total{drive="drive0"}') + value('hsm_drive_mounts_total{drive="drive1"}'), 1);
+  t.true(value('hsm_drive_written_bytes_total{drive="drive0"}') + value('hsm_drive_written_bytes_total{drive="drive1"}') > 200_000);
+  t.is(value('hsm_volumes{pool="default",state="writable"}'), 1);
+  t.true(value('hsm_keeper_events_total{kind="stubs"}') >= 1);
+  t.is(value('hsm_keeper_first_touch_seconds_count'), value('hsm_keeper_events_total{kind="resident"}'));
+  t.is(value('hsm_keeper_queue_overflows_total'), 0);
+  t.true(value('process_resident_memory_bytes') > 1e6);
+  for (const name of Object.keys(definitions)) t.true(namesIn(text).has(name), name);
+  if (hasPromtool) t.is(promtool(['check', 'metrics'], text), '');
+  else t.log('promtool is not installed: its check is left out');
+});
+
+realTest('what waits is counted by volume and state, and what is held back says so', async (t) => {
+  const { hsm, folder } = await stubs(t);
+  const [first] = await hsm.json('ls', join(folder, 'f0'));
+  const volume = String(first?.['volume']);
+  t.is((await hsm.hsm('hold', volume)).exitCode, 0);
+  const readers = [0, 1, 2].map((i) => execa('cat', [join(folder, `f${i}`)], { timeout: 120_000, reject: false }));
+  const text = await until(async () => {
+    const now = await scrape(hsm);
+    return valueOf(now, 'hsm_waiting_processes') === 3 ? now : null;
+  });
+  t.is(valueOf(text, `hsm_queue_requests{volume="${volume}",state="queued"}`), 3);
+  t.is(valueOf(text, `hsm_queue_bytes{volume="${volume}"}`), 60_000);
+  t.true((valueOf(text, `hsm_queue_oldest_age_seconds{volume="${volume}"}`) ?? 0) > 0);
+  t.is(valueOf(text, 'hsm_pauses{kind="volume"}'), 1);
+  const [row] = await hsm.json('queue');
+  t.is((await hsm.hsm('cancel', String(row?.['id']), '--errno', 'EPERM')).exitCode, 0);
+  await hsm.hsm('unhold', volume);
+  t.is((await Promise.all(readers)).filter(({ exitCode }) => exitCode === 0).length, 2);
+  const after = await until(async () => {
+    const now = await scrape(hsm);
+    return valueOf(now, 'hsm_waiting_processes') === 0 ? now : null;
+  });
+  t.is(valueOf(after, 'hsm_answers_total{answer="EPERM"}'), 1);
+  t.is(valueOf(after, 'hsm_recall_wait_seconds_count{outcome="EPERM"}'), 1);
+  t.is(valueOf(after, `hsm_queue_requests{volume="${volume}",state="queued"}`), null, 'a volume without a queue has no labels');
+});
+
+realTest('hsm metrics prints what the socket serves, which root and operators alone may read', async (t) => {
+  const { hsm } = await stubs(t);
+  t.regex(owner(join(hsm.folder, 'state/metrics.sock')), /^660 root$/);
+  const { exitCode, stdout } = await hsm.hsm('metrics');
+  t.is(exitCode, 0);
+  t.deepEqual([...namesIn(stdout)], [...namesIn(await scrape(hsm))]);
+  const lines = jsonLines((await hsm.hsm('metrics', '--json')).stdout);
+  t.like(lines.find(({ name }) => name === 'hsm_drive_up'), { type: 'gauge', labels: { drive: 'drive0' }, value: 1 });
+});
+
+realTest('counters of the keeper go on when it is killed and replaced', async (t) => {
+  const { hsm } = await stubs(t);
+  const counted = async (): Promise<number> => valueOf(await scrape(hsm), 'hsm_keeper_events_total{kind="resident"}') ?? 0;
+  for (let i = 0; i < 20; i += 1) writeFileSync(join(hsm.mount, `resident${i}`), 'x');
+  for (let i = 0; i < 20; i += 1) readFileSync(join(hsm.mount, `resident${i}`));
+  const before = await until(async () => ((await counted()) >= 20 ? counted() : null));
+  const { keeper } = await hsm.status();
+  const generation = valueOf(await scrape(hsm), 'hsm_keeper_generation') ?? 0;
+  process.kill(keeper.pid, 'SIGKILL');
+  // The next one is no child of this test.
+  t.teardown(() => process.kill(Number(readFileSync(join(hsm.folder, 'state/daemon.lock'), 'utf8')), 'SIGTERM'));
+  const text = await until(async () => {
+    const now = await scrape(hsm).catch(() => '');
+    return (valueOf(now, 'hsm_keeper_generation') ?? 0) > generation ? now : null;
+  });
+  t.true((valueOf(text, 'hsm_keeper_events_total{kind="resident"}') ?? 0) >= before);
+});
