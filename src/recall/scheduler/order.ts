@@ -8,12 +8,14 @@ const mostCompared = 2000;
 /** Up to an eighth of newcomers are put where they fit best into the plan that there is. */
 const newcomersShare = 8;
 
-const ascending = (stretches: readonly Stretch[]): number[] => stretches.map((_, index) => index).sort((a, b) => stretches[a]!.first - stretches[b]!.first);
+/** What the head is before, then what is behind it. */
+const ascending = (stretches: readonly Stretch[], here: number): number[] =>
+  stretches.map((_, index) => index).sort((a, b) => Number(stretches[a]!.first < here) - Number(stretches[b]!.first < here) || stretches[a]!.first - stretches[b]!.first);
 
 /** Indexes of `stretches` in the order in which to read them from block `here` on. Never dearer than ascending order. */
 export function planOrder(stretches: readonly Stretch[], here: number, geometry: Geometry | null): number[] {
-  if (geometry === null || stretches.length < 2) return ascending(stretches);
-  const groups = coalesce(stretches, geometry);
+  if (geometry === null || stretches.length < 2) return ascending(stretches, here);
+  const groups = coalesce(stretches, geometry, here);
   const runs = groups.map((group) => ({ first: stretches[group[0]!]!.first, last: Math.max(...group.map((index) => stretches[index]!.last)) }));
   const travel = new Travel(runs, here, geometry);
   const tours = [runs.map((_, index) => index), elevator(travel)];

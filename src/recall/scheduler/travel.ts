@@ -27,15 +27,19 @@ export function approachSeconds({ model, position }: Geometry, from: number, to:
 export const isReadThrough = ({ model, position }: Geometry, from: number, to: number): boolean =>
   to >= from && ((to - from) * blockSize) / model.rate <= locateSeconds(model, position(from), position(to));
 
-/** Ascending groups of indexes: within a group each stretch is reached sooner by reading on than by locating. */
-export function coalesce(stretches: readonly Stretch[], geometry: Geometry): number[][] {
+/**
+ * Ascending groups of indexes: within a group each stretch is reached sooner by reading on than by locating. None goes over block `here`: the head
+ * need not go back for what is before it.
+ */
+export function coalesce(stretches: readonly Stretch[], geometry: Geometry, here: number): number[][] {
   const ascending = stretches.map((_, index) => index).sort((a, b) => stretches[a]!.first - stretches[b]!.first);
   const groups: number[][] = [];
   let end = -Infinity;
   for (const index of ascending) {
     const { first, last } = stretches[index]!;
     const group = groups.at(-1);
-    if (group !== undefined && (first <= end || isReadThrough(geometry, end, first))) group.push(index);
+    const crosses = group !== undefined && first >= here && stretches[group[0]!]!.first < here;
+    if (group !== undefined && !crosses && (first <= end || isReadThrough(geometry, end, first))) group.push(index);
     else groups.push([index]);
     end = Math.max(end, last + 1);
   }

@@ -213,13 +213,24 @@ export class VolumeQueue<T extends Queued> {
   #toPlan(): [Stop<T>[], Stop<T>[]] {
     const newcomers = Map.groupBy(this.#newcomers, containerOf);
     this.#newcomers.clear();
+    const known = Map.groupBy(this.#planned, ({ container }) => container);
     const planned: Stop<T>[] = [];
-    for (const { container, requests } of this.#planned) {
-      const wanted = [...requests.filter((request) => this.#round.has(request)), ...(newcomers.get(container) ?? [])];
+    const fresh: Stop<T>[] = [];
+    for (const [container, stops] of known) {
+      const wanted = stops.flatMap(({ requests }) => requests.filter((request) => this.#round.has(request)));
+      const [ahead, behind] = this.#split([...wanted, ...(newcomers.get(container) ?? [])]);
       newcomers.delete(container);
-      if (wanted.length > 0) planned.push(stopOf(wanted));
+      if (ahead.length > 0) planned.push(stopOf(ahead));
+      if (behind.length > 0) (ahead.length > 0 ? fresh : planned).push(stopOf(behind));
     }
-    return [planned, [...newcomers.values()].map(stopOf)];
+    for (const requests of newcomers.values()) fresh.push(...this.#split(requests).filter((part) => part.length > 0).map(stopOf));
+    return [planned, fresh];
+  }
+
+  /** What the head is before, and what it has passed: in the middle of a container it does not go back first. */
+  #split(requests: readonly T[]): [T[], T[]] {
+    const isAhead = ({ copies }: T): boolean => (copies[0]?.startBlock ?? 0) + blockOf(copies[0]?.offset ?? 0) >= this.#here;
+    return [requests.filter(isAhead), requests.filter((request) => !isAhead(request))];
   }
 }
 

@@ -61,11 +61,11 @@ test('without a geometry the order is that of the blocks', (t) => {
 
 test('gaps of a wrap that the tape passes sooner than it locates over them are read through', (t) => {
   const stretches = [{ first: 10 * gb, last: 10 * gb }, { first: 0, last: 0 }, { first: 4 * gb, last: 4 * gb }, { first: 30 * gb, last: 30 * gb }];
-  t.deepEqual(coalesce(stretches, geometry), [[1, 2], [0], [3]]);
+  t.deepEqual(coalesce(stretches, geometry, 0), [[1, 2], [0], [3]]);
 });
 
 test('what overlaps is one run', (t) => {
-  t.deepEqual(coalesce([{ first: 0, last: 50 * gb }, { first: gb, last: 2 * gb }, { first: 52 * gb, last: 53 * gb }], geometry), [[0, 1, 2]]);
+  t.deepEqual(coalesce([{ first: 0, last: 50 * gb }, { first: gb, last: 2 * gb }, { first: 52 * gb, last: 53 * gb }], geometry, 0), [[0, 1, 2]]);
 });
 
 test('what lies on the way of a reverse wrap is read in the direction of the tape', (t) => {
