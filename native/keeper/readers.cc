@@ -19,6 +19,8 @@ namespace {
 // Room for one event with its pidfd (8 bytes) and range (24 bytes) records, and never for two.
 constexpr size_t kOneEvent = sizeof(fanotify_event_metadata) + 8 + 24;
 constexpr int kMostThreads = 4096;
+// So long threads that were added stay, ns: twice the usual lease-break-time.
+constexpr int64_t kKept = 90'000'000'000;
 // For the events of resident files, for files on their way to the daemon, for everything else.
 constexpr size_t kSpareFds = 2 * kMostThreads + 512;
 
@@ -73,6 +75,20 @@ bool WasBornSince(int fd, int64_t time) {
   return time <= birth && birth <= Now();
 }
 
+// Or running; false for one that is blocked or gone (proc(5), /proc/pid/stat).
+bool IsRunnable(pid_t thread) {
+  char path[64], line[256];
+  std::snprintf(path, sizeof path, "/proc/self/task/%d/stat", thread);
+  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    return false;
+  const ssize_t length = read(fd, line, sizeof line - 1);
+  close(fd);
+  line[std::max<ssize_t>(length, 0)] = '\0';
+  const char* name = std::strrchr(line, ')');
+  return name != nullptr && std::strncmp(name, ") R", 3) == 0;
+}
+
 } // namespace
 
 std::string ExecutableOf(pid_t pid) {
@@ -100,6 +116,7 @@ void Readers::Start(unsigned threads) {
   interrupt.sa_handler = [](int) {};
   sigaction(SIGUSR1, &interrupt, nullptr);
   stop_ = false;
+  least_ = static_cast<int>(threads);
   for (unsigned i = 0; i < threads; i++)
     StartOne();
 }
@@ -136,6 +153,7 @@ void Readers::Stop(int patienceMs) {
     nanosleep(&pause, nullptr);
   }
   std::lock_guard lock(mutex_);
+  threadIds_.clear();
   for (const pthread_t thread : threads_) {
     if (running_ == 0)
       pthread_join(thread, nullptr);
@@ -160,6 +178,10 @@ void* Readers::Main(void* self) {
 }
 
 void Readers::Loop() {
+  {
+    std::lock_guard lock(mutex_);
+    threadIds_.push_back(gettid());
+  }
   alignas(fanotify_event_metadata) char buffer[kOneEvent];
   while (!stop_) {
     // Without a free fd the kernel would deny access; what is not read yet just waits.
@@ -183,17 +205,37 @@ void Readers::Loop() {
     const auto* event = reinterpret_cast<const fanotify_event_metadata*>(buffer);
     for (ssize_t left = length; FAN_EVENT_OK(event, left); event = FAN_EVENT_NEXT(event, left))
       Handle(*event, PidfdOf(event), takenAt);
+    if (running_ > least_ && !waitedBefore_ && Now() - grownAt_ > kKept && Leaves())
+      return;
   }
   running_--;
+}
+
+bool Readers::Leaves() {
+  std::lock_guard lock(mutex_);
+  if (stop_ || running_ <= least_)
+    return false;
+  std::erase_if(threads_, [](pthread_t thread) { return pthread_equal(thread, pthread_self()) != 0; });
+  std::erase(threadIds_, gettid());
+  pthread_detach(pthread_self());
+  running_--;
+  return true;
+}
+
+bool Readers::AnyIsRunnable() {
+  std::lock_guard lock(mutex_);
+  return std::any_of(threadIds_.begin(), threadIds_.end(), IsRunnable);
 }
 
 void Readers::AddThreadsIfStuck() {
   int waiting = 0;
   const uint64_t taken = taken_;
   const bool waits = ioctl(group_.fd(), FIONREAD, &waiting) == 0 && waiting > 0;
-  if (waits && waitedBefore_ && taken == takenBefore_)
+  if (waits && waitedBefore_ && taken == takenBefore_ && !AnyIsRunnable()) {
+    grownAt_ = Now();
     for (int more = std::max<int>(1, running_); more > 0; more--)
       StartOne();
+  }
   waitedBefore_ = waits;
   takenBefore_ = taken;
 }

@@ -25,9 +25,11 @@ public:
           std::function<void()> onStub);
 
   void Start(unsigned threads);
-  // Doubles the threads when events wait and none was taken since the last call: a user's lease holds each
-  // read() of its file inside the kernel for up to lease-break-time, and must not hold anybody else up. To be
-  // called every 100 ms or so, and every 10 ms while `stuck`.
+  // Doubles the threads when events wait, none was taken since the last call, and every thread is blocked: a
+  // user's lease holds each read() of its file inside the kernel for up to lease-break-time, and must not
+  // hold anybody else up. Threads that only wait for a processor are no reason: each event wakes all that
+  // read, and more of them would take longer still. To be called every 100 ms or so, and every 10 ms while
+  // `stuck`.
   void AddThreadsIfStuck();
   bool stuck() const { return waitedBefore_; }
 
@@ -52,6 +54,9 @@ private:
   static void* Main(void* self);
   void Loop();
   void StartOne();
+  // True for a thread that is not needed any more: it then has left.
+  bool Leaves();
+  bool AnyIsRunnable();
   // takenAt: when it was read, ns of CLOCK_MONOTONIC.
   void Handle(const fanotify_event_metadata& event, int pidfd, int64_t takenAt);
   void CountUnreadable();
@@ -68,11 +73,14 @@ private:
   std::atomic<int> running_{0};
   std::atomic<uint64_t> taken_{0};
   uint64_t takenBefore_ = 0;
-  bool waitedBefore_ = false;
+  std::atomic<bool> waitedBefore_{false};
+  std::atomic<int64_t> grownAt_{0}; // ns since the epoch
+  int least_ = 0;
   std::atomic<uint64_t> resident_{0}, unreadable_{0};
   std::shared_mutex filesystemsMutex_;
   std::mutex mutex_;
   std::vector<pthread_t> threads_;
+  std::vector<pid_t> threadIds_;
 };
 
 } // namespace hsm

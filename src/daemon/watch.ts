@@ -14,6 +14,8 @@ const topics = Object.keys(watchKeys) as readonly WatchTopic[];
 const forOperators: readonly WatchTopic[] = ['jobs', 'events'];
 /** A topic is not asked more often than this, however many watch. */
 const freshMs: Readonly<Record<WatchTopic, number>> = { status: 500, queue: 500, drives: 200, volumes: 4000, jobs: 500, events: 500 };
+/** Of a storm's queue rows take long to make and to compare: nine tenths of the time are for those whom they are about. */
+const mostBusy = 1 / 10;
 const rowsPerLine = 500;
 const leastIntervalMs = 250;
 const mostIntervalMs = 60_000;
@@ -26,11 +28,14 @@ const mostWatches = 16;
  */
 export class Watches {
   readonly #sources: WatchSources;
-  readonly #seen = new Map<WatchTopic, { readonly at: number; readonly rows: Promise<readonly Row[]> }>();
+  readonly #now: () => number;
+  readonly #seen = new Map<WatchTopic, { readonly until: number; readonly rows: Promise<readonly Row[]> }>();
   readonly #byUser = new Map<number, number>();
 
-  constructor(sources: WatchSources) {
+  /** `now`: ms. */
+  constructor(sources: WatchSources, now: () => number = () => performance.now()) {
     this.#sources = sources;
+    this.#now = now;
   }
 
   /** Resolves when the client stops the request or is gone. */
@@ -57,27 +62,32 @@ export class Watches {
     const known = new Map(wanted.map((topic) => [topic, new Known(watchKeys[topic])] as const));
     const ended = AbortSignal.any([call.gone, call.cancelled]);
     while (!ended.aborted) {
+      let busyMs = 0;
       for (const [topic, each] of known) {
-        const { set, gone } = each.update(visible(topic, await this.#rows(topic), call));
+        const rows = await this.#rows(topic);
+        const begin = this.#now();
+        const { set, gone } = each.update(visible(topic, rows, call));
+        busyMs += this.#now() - begin;
         for (let at = 0; (at < set.length || (at === 0 && gone.length > 0)) && !ended.aborted; at += rowsPerLine) {
           await call.row({ topic, set: set.slice(at, at + rowsPerLine), ...(at === 0 && gone.length > 0 ? { gone } : {}) });
         }
       }
       await call.row({ at: new Date().toISOString() });
-      await sleep(intervalMs, null, { signal: ended }).catch(() => null);
+      await sleep(Math.max(intervalMs, busyMs / mostBusy), null, { signal: ended }).catch(() => null);
     }
   }
 
   #rows(topic: WatchTopic): Promise<readonly Row[]> {
     const seen = this.#seen.get(topic);
-    const now = performance.now();
-    if (seen !== undefined && now - seen.at < freshMs[topic]) return seen.rows;
+    const begin = this.#now();
+    if (seen !== undefined && begin < seen.until) return seen.rows;
     const rows = Promise.resolve(this.#sources[topic]());
-    this.#seen.set(topic, { at: now, rows });
+    const fresh = Math.max(freshMs[topic], (this.#now() - begin) / mostBusy);
+    this.#seen.set(topic, { until: begin + fresh, rows });
     // Nobody need watch any more by then: what is not asked again is not kept.
     setTimeout(() => {
       if (this.#seen.get(topic)?.rows === rows) this.#seen.delete(topic);
-    }, freshMs[topic]).unref();
+    }, fresh).unref();
     return rows;
   }
 }

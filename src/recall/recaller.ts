@@ -501,7 +501,14 @@ export class Recaller {
     }
     this.#parking.leave(request);
     if (passage.kind === 'go') this.#service.add(request);
-    else this.#end(request, passage.failure);
+    else if (passage.lacksRoom) this.#end(request, passage.failure);
+    else this.#refuse(request, passage.failure);
+  }
+
+  /** By a rule: that is counted, and is no failure that somebody would look into. */
+  #refuse(request: RecallRequest, failure: RecallFailure): void {
+    for (const { pid, exe } of request.waiters.values()) this.#options.log.info({ path: request.path, pid, exe, reason: failure.message }, 'a recall was refused');
+    this.#end(request, failure, false);
   }
 
   /** What nobody has asked for yet gives way to what somebody waits for, the last wanted first. */
@@ -596,8 +603,8 @@ export class Recaller {
     if (request.object !== null) this.#end(request, failure);
   }
 
-  /** The one place where a request ends: fd closed, waiters answered, job told. */
-  #end(request: RecallRequest, failure: RecallFailure | null): void {
+  /** The one place where a request ends: fd closed, waiters answered, job told. `isKept`: a failure is listed and recorded. */
+  #end(request: RecallRequest, failure: RecallFailure | null, isKept = request.ahead === null && failure !== jobCancelled): void {
     if (this.#byKey.get(request.key) !== request) return;
     this.#byKey.delete(request.key);
     this.#byId.delete(request.id);
@@ -605,7 +612,7 @@ export class Recaller {
     this.#service.remove(request);
     this.#parking.leave(request);
     this.#gate.ended(request, failure === null);
-    if (failure !== null && failure !== jobCancelled && request.ahead === null && isWanted(request)) this.#failures.add(request, failure, failure !== stopping);
+    if (failure !== null && isKept && isWanted(request)) this.#failures.add(request, failure, failure !== stopping);
     if (request.fd !== null) closeSync(request.fd);
     const events = [...request.waiters.keys()];
     for (const event of events) this.#byEvent.delete(event);

@@ -109,3 +109,32 @@ test('however many watch, a topic is asked for once a while', async (t) => {
   await until(() => rounds >= 5);
   t.true(asked < 5, `${asked} times`);
 });
+
+test('rows that take long to make are made the more seldom', async (t) => {
+  for (const [costMs, most] of [[2000, 1], [0, Infinity]] as const) {
+    let now = 0;
+    let asked = 0;
+    const queue = (): Row[] => {
+      asked += 1;
+      now += costMs;
+      return [];
+    };
+    const watches = new Watches({ ...nothing, queue }, () => now);
+    const { server } = await fakeDaemon(t, { watch: (params, call) => watches.watch(params, call) });
+    const client = await connect(server.path);
+    t.teardown(() => client.close());
+    let rounds = 0;
+    const started = client.start('watch', { intervalMs: 250, topics: ['queue'] }, {
+      row: (row) => {
+        if (!('at' in (row as object))) return;
+        rounds += 1;
+        // Beyond what is fresh in any case.
+        now += 600;
+      },
+    });
+    await until(() => rounds >= 4);
+    t.true(most === 1 ? asked === 1 : asked > 1, `asked ${asked} times`);
+    await started.cancel();
+    await started.result;
+  }
+});
