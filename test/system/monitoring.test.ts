@@ -7,7 +7,8 @@ import { definitions } from '../../src/monitoring/definitions.ts';
 import { jsonLines } from '../fixtures/hsm.ts';
 import { kernelTest } from '../fixtures/loopfs.ts';
 import { type Managed, managed } from '../fixtures/managed.ts';
-import { get, hasPromtool, namesIn, owner, promtool, valueOf } from '../fixtures/scrape.ts';
+import { projectRoot } from '../../src/native/index.ts';
+import { expressionsOf, get, hasPromtool, namesIn, namesInExpression, owner, promtool, valueOf } from '../fixtures/scrape.ts';
 import { until } from '../fixtures/until.ts';
 
 const realTest = kernelTest(test);
@@ -55,6 +56,7 @@ realTest('a scrape tells of recalls, drives, volumes, filesystems, jobs and the 
   t.is(value('hsm_keeper_queue_overflows_total'), 0);
   t.true(value('process_resident_memory_bytes') > 1e6);
   for (const name of Object.keys(definitions)) t.true(namesIn(text).has(name), name);
+  for (const expression of expressionsOf(projectRoot)) for (const name of namesInExpression(expression)) t.true(namesIn(text).has(name), `${name} in ${expression}`);
   if (hasPromtool) t.is(promtool(['check', 'metrics'], text), '');
   else t.log('promtool is not installed: its check is left out');
 });
