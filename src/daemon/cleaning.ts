@@ -1,6 +1,6 @@
 /** Cleaning cartridges: which there are, how often they were used, and drives that are cleaned with them. */
 import type { Catalog } from '../catalog/model.ts';
-import type { CleaningSettings, Config } from '../config.ts';
+import type { CleaningSettings } from '../config.ts';
 import { errorCode, HsmError } from '../errors.ts';
 import type { DrivePool } from '../library/drive-pool.ts';
 import type { MediaCounters } from '../library/media-counters.ts';
@@ -27,9 +27,6 @@ export interface Cleaner {
   readonly uses: number;
   readonly usesLeft: number;
 }
-
-/** By its barcode. Never a volume, unless the catalogue has it as one. */
-export const isCleaner = (barcode: string, { library }: Pick<Config, 'library'>): boolean => library.kind === 'scsi' && library.cleaning.prefix !== '' && barcode.startsWith(library.cleaning.prefix);
 
 export class Cleaning {
   readonly #options: CleaningOptions;

@@ -94,6 +94,7 @@ export async function openDaemon(config: Config, fds: KeeperFds, log: Log, tally
   const library: CartridgeLibrary = await openLibrary(config.library, {
     onTold: (told) => void health.told(told, drives),
     onRequest: (request) => askOperator(request, catalog, log),
+    onWithdrawn: (request, reason) => withdraw(request, reason, catalog, log),
     mayBeBlank: async (barcode) => (await catalog.volume(barcode))?.state === 'scratch',
   });
   const failures = await MediaFailures.open(catalog, log);
@@ -169,6 +170,11 @@ async function recollect(catalog: Catalog, tally: Tally): Promise<void> {
 function askOperator(request: OperatorRequest, catalog: Catalog, log: Log): void {
   log.warn({ ...request }, requestText(request));
   catalog.logEvent('operator-needed', null, { ...request }).catch((error: unknown) => log.error({ error }, 'an event was not recorded'));
+}
+
+function withdraw(request: OperatorRequest, reason: string, catalog: Catalog, log: Log): void {
+  log.info({ ...request, reason }, 'a cartridge is not wanted any more');
+  catalog.logEvent('operator-not-needed', null, { drive: request.drive, barcode: request.barcode, reason }).catch((error: unknown) => log.error({ error }, 'an event was not recorded'));
 }
 
 function recordOverflow({ count, fresh, lastAt }: Overflows, catalog: Catalog, log: Log): void {

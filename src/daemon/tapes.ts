@@ -2,11 +2,11 @@
 import { unknownData } from '../archiver/unknown-data.ts';
 import type { Catalog, VolumeUsage } from '../catalog/model.ts';
 import { errorCode, HsmError, refusal } from '../errors.ts';
+import { isCleaner } from '../library/cleaning-cartridge.ts';
 import { firstContainerAddress, labelVolume, readLabel } from '../media/containers.ts';
 import type { VolumeLabel } from '../media/format.ts';
 import type { BlockAddress, Medium } from '../media/medium.ts';
 import { tapeFiles } from '../media/tape-files.ts';
-import { isCleaner } from './cleaning.ts';
 import type { Daemon } from './daemon.ts';
 import type { ElementLine } from './protocol.ts';
 import { integer, optionalText, textList, type Params } from './params.ts';
@@ -26,7 +26,7 @@ export async function elements({ catalog, library, config }: Pick<Daemon, 'catal
   if (rescan) await library.rescan();
   const { drives, slots } = await library.inventory();
   const states = new Map((await catalog.volumes()).map(({ barcode, state }) => [barcode, state] as const));
-  const line = (location: string, barcode: string | null): ElementLine => ({ location, barcode, state: barcode === null ? null : (states.get(barcode) ?? (isCleaner(barcode, config) ? 'cleaning' : null)) });
+  const line = (location: string, barcode: string | null): ElementLine => ({ location, barcode, state: barcode === null ? null : (states.get(barcode) ?? (isCleaner(barcode, config.library) ? 'cleaning' : null)) });
   return [...drives.map(({ name, barcode }) => line(name, barcode)), ...slots.map(({ slot, barcode }) => line(`slot ${slot}`, barcode))];
 }
 
@@ -40,7 +40,7 @@ export async function addTapes({ catalog, library, config }: Pick<Daemon, 'catal
   const named = params['barcodes'] === undefined ? [] : textList(params, 'barcodes');
   const barcodes = named.length > 0 || config.library.kind === 'virtual' ? named : await unknownCartridges({ catalog, library, config });
   if (barcodes.length === 0 && config.library.kind !== 'virtual') return [];
-  const cleaner = barcodes.find((barcode) => isCleaner(barcode, config));
+  const cleaner = barcodes.find((barcode) => isCleaner(barcode, config.library));
   if (cleaner !== undefined) throw refusal(`${cleaner} is a cleaning cartridge by its barcode (library.cleaning_prefix): it is never written`);
   const count = integer(params, 'count', barcodes.length > 0 ? barcodes.length : 1);
   if (count < 1 || count > mostAtOnce) throw new HsmError('USAGE', `1 to ${mostAtOnce} cartridges can be added at a time`, { exit: 2 });
@@ -96,5 +96,5 @@ const labelOf = (medium: Medium): Promise<VolumeLabel | 'blank' | null> =>
 async function unknownCartridges({ catalog, library, config }: Pick<Daemon, 'catalog' | 'library' | 'config'>): Promise<string[]> {
   const { drives, slots } = await library.inventory();
   const known = new Set((await catalog.volumes()).map(({ barcode }) => barcode));
-  return [...slots, ...drives].flatMap(({ barcode }) => (barcode === null || known.has(barcode) || isCleaner(barcode, config) ? [] : [barcode]));
+  return [...slots, ...drives].flatMap(({ barcode }) => (barcode === null || known.has(barcode) || isCleaner(barcode, config.library) ? [] : [barcode]));
 }

@@ -38,6 +38,8 @@ export interface LeaseOptions {
   readonly patient?: boolean;
   /** Drives that are not to be used for it. */
   readonly avoid?: readonly string[];
+  /** Ends the wait for an operator who is to put the volume into the drive, with the signal's reason as a LoadError's cause. */
+  readonly loading?: AbortSignal;
   /** Called when there is a drive, before its volume is loaded. */
   readonly granted?: (drive: string) => void;
 }
@@ -175,7 +177,7 @@ export class DrivePool {
   ): Promise<T> {
     const drives = await this.#lease(barcodes, purpose, priority, options);
     for (const { name } of drives) options.granted?.(name);
-    const done = this.#loadAndUse(drives, barcodes, use);
+    const done = this.#loadAndUse(drives, barcodes, use, options.loading);
     this.#active.add(done);
     try {
       return await done;
@@ -418,9 +420,9 @@ export class DrivePool {
     return this.#waiters.some((waiter) => waiter.barcodes.includes(barcode)) ? 2 : 1;
   }
 
-  async #loadAndUse<T>(drives: Drive[], barcodes: readonly string[], use: (leased: LeasedVolume[]) => Promise<T>): Promise<T> {
+  async #loadAndUse<T>(drives: Drive[], barcodes: readonly string[], use: (leased: LeasedVolume[]) => Promise<T>, loading?: AbortSignal): Promise<T> {
     try {
-      const loads = await Promise.allSettled(drives.map((drive, i) => this.#load(drive, barcodes[i]!)));
+      const loads = await Promise.allSettled(drives.map((drive, i) => this.#load(drive, barcodes[i]!, loading)));
       const leased = loads.map((load) => {
         if (load.status === 'rejected') throw load.reason;
         return load.value;
@@ -436,10 +438,10 @@ export class DrivePool {
     }
   }
 
-  async #load(drive: Drive, barcode: string): Promise<LeasedVolume> {
+  async #load(drive: Drive, barcode: string, loading?: AbortSignal): Promise<LeasedVolume> {
     try {
       if (drive.spoiled) await this.#putAway(drive);
-      drive.medium ??= this.#watched(drive, await this.#mount(drive, barcode));
+      drive.medium ??= this.#watched(drive, await this.#mount(drive, barcode, loading));
     } catch (error) {
       if (errorCode(error) === 'EIO') this.#onFailure({ drive: drive.name, volume: barcode, operation: 'load', code: 'EIO', message: messageOf(error) });
       throw new LoadError(barcode, drive.name, error);
@@ -452,13 +454,15 @@ export class DrivePool {
     return { medium: drive.medium, drive: drive.name };
   }
 
-  async #mount({ name, loads }: Drive, barcode: string): Promise<Medium> {
+  async #mount({ name, loads }: Drive, barcode: string, loading?: AbortSignal): Promise<Medium> {
     const begin = performance.now();
     try {
-      const medium = await this.#library.load(barcode, name);
+      const medium = await this.#library.load(barcode, name, loading);
       loads.mounts += 1;
       return this.#onMount(medium, name);
     } catch (error) {
+      // Nobody wants it any more: no failure.
+      if (loading?.aborted === true) throw error;
       loads.mountFailures += 1;
       if (errorCode(error) !== 'EIO') loads.libraryFailures += 1;
       throw error;

@@ -26,9 +26,10 @@ export interface Library {
   inventory(): Promise<{ readonly drives: readonly DriveStatus[]; readonly slots: readonly SlotStatus[] }>;
   /**
    * Loads a cartridge from its slot (first unloading what the drive holds) and resolves when it is ready at its beginning.
-   * A medium that this drive gave out before fails with `NOT_LOADED` from then on.
+   * A medium that this drive gave out before fails with `NOT_LOADED` from then on. `signal` ends the wait for an operator's hand, with its reason;
+   * where nobody is waited for it changes nothing.
    */
-  load(barcode: string, drive: string): Promise<Medium>;
+  load(barcode: string, drive: string, signal?: AbortSignal): Promise<Medium>;
   /** Back to a free slot. No-op on an empty drive. */
   unload(drive: string): Promise<void>;
   setDrive(drive: string, admin: 'up' | 'down', reason: string | null): Promise<void>;

@@ -38,6 +38,7 @@ export interface CartridgeLibrary extends Library {
 
 export interface OpenLibraryOptions {
   readonly onRequest?: (request: OperatorRequest) => void;
+  readonly onWithdrawn?: (request: OperatorRequest, reason: string) => void;
   /** Whether a cartridge has never been written; without it any may be. */
   readonly mayBeBlank?: (barcode: string) => Promise<boolean>;
   /** What drives tell of themselves and of the cartridges in them; those of a virtual library tell nothing. */
@@ -45,7 +46,7 @@ export interface OpenLibraryOptions {
 }
 
 /** Fails with `CONFIG` when the library is not what the configuration says, `REFUSED` when another process has it. */
-export async function openLibrary(settings: LibrarySettings, { onRequest, onTold, mayBeBlank = async () => true }: OpenLibraryOptions = {}): Promise<CartridgeLibrary> {
+export async function openLibrary(settings: LibrarySettings, { onRequest, onWithdrawn, onTold, mayBeBlank = async () => true }: OpenLibraryOptions = {}): Promise<CartridgeLibrary> {
   if (settings.kind === 'virtual') {
     await requireFormat(settings);
     return settings.format === 'ltfs' ? openLtfsFolderLibrary(settings) : openVirtualLibrary(settings.path, { timing: settings.timing });
@@ -63,7 +64,7 @@ export async function openLibrary(settings: LibrarySettings, { onRequest, onTold
     if (settings.format === 'ltfs') throw new HsmError('CONFIG', 'LTFS volumes need a robot: set library.changer in the config, or format = "tar"', { exit: exitCodes.usage });
     const serials = await knownSerials(settings.drives);
     const drives = settings.drives.map(({ name, device }, element) => ({ name, device, element, serial: serials[element] ?? null }));
-    return openScsiLibrary({ ...common, drives, openChanger: () => OperatorChanger.open({ ...common, drives, mayBeBlank, ...(onRequest === undefined ? {} : { onRequest }) }) });
+    return openScsiLibrary({ ...common, drives, openChanger: () => OperatorChanger.open({ ...common, drives, mayBeBlank, ...(onRequest === undefined ? {} : { onRequest }), ...(onWithdrawn === undefined ? {} : { onWithdrawn }) }) });
   }
   const options = { ...common, drives: await withElements(settings.drives, changer), openChanger: async () => new MtxChanger({ device: changer }) };
   return settings.format === 'ltfs' ? openLtfsTapeLibrary(options, settings) : openScsiLibrary(options);

@@ -27,6 +27,8 @@ export interface OperatorChangerOptions {
   readonly mayBeBlank: (barcode: string) => Promise<boolean>;
   /** Told when a request comes up or changes. */
   readonly onRequest?: (request: OperatorRequest) => void;
+  /** Told when nobody wants the cartridge any more that was asked for, and why. */
+  readonly onWithdrawn?: (request: OperatorRequest, reason: string) => void;
   readonly clock?: Clock;
 }
 
@@ -109,6 +111,10 @@ export class OperatorChanger implements Changer {
         this.#ask({ drive: drive.name, barcode: wanted, problem });
         await this.#clock.sleep(pollMs, signal);
       }
+    } catch (error) {
+      const asked = this.#requests.get(drive.name);
+      if (asked !== undefined && signal?.aborted === true) this.#options.onWithdrawn?.(asked, error instanceof Error ? error.message : String(error));
+      throw error;
     } finally {
       this.#requests.delete(drive.name);
     }

@@ -243,7 +243,7 @@ export class ScsiLibrary implements Library {
     );
   }
 
-  async load(barcode: string, name: string): Promise<Medium> {
+  async load(barcode: string, name: string, signal?: AbortSignal): Promise<Medium> {
     const drive = this.#drive(name);
     if (drive.admin === 'down' || drive.state === 'failed') throw driveDown(drive);
     return this.#track(
@@ -251,7 +251,7 @@ export class ScsiLibrary implements Library {
         this.#requireFree(barcode, drive);
         this.#travelling.add(barcode);
         try {
-          if (drive.barcode !== barcode) await this.#fetch(barcode, drive);
+          if (drive.barcode !== barcode) await this.#fetch(barcode, drive, signal);
           return await this.#thread(barcode, drive);
         } finally {
           this.#travelling.delete(barcode);
@@ -322,7 +322,7 @@ export class ScsiLibrary implements Library {
   }
 
   /** From its slot into the drive, which gives back what it holds first. */
-  async #fetch(barcode: string, drive: ScsiDrive): Promise<void> {
+  async #fetch(barcode: string, drive: ScsiDrive, signal?: AbortSignal): Promise<void> {
     await this.#putAway(drive);
     drive.move('loading');
     try {
@@ -330,7 +330,7 @@ export class ScsiLibrary implements Library {
         const slot = this.#slots.find((each) => each.barcode === barcode);
         if (slot === undefined) throw new HsmError('NO_VOLUME', `the library has no cartridge ${barcode}`, { retry: 'other-copy' });
         drive.wait = new AbortController();
-        await this.#changer.load(slot.number, drive.element, drive.wait.signal);
+        await this.#changer.load(slot.number, drive.element, signal === undefined ? drive.wait.signal : AbortSignal.any([drive.wait.signal, signal]));
       });
       if (drive.barcode !== barcode) throw new HsmError('EIO', `the robot says that ${drive.name} holds ${drive.barcode ?? 'nothing'} and not ${barcode}`, { retry: 'later' });
     } catch (error) {

@@ -1,5 +1,5 @@
 /** Reads volumes as the scheduler decides: asks for drives, loads, restores container after container, and gives drives back. */
-import { errorCode } from '../errors.ts';
+import { errorCode, HsmError } from '../errors.ts';
 import type { TapeModel } from '../library/timing.ts';
 import type { Medium } from '../media/medium.ts';
 import { BlockReader } from './block-reader.ts';
@@ -13,14 +13,14 @@ import type { Geometry } from './scheduler/travel.ts';
 export interface RecallDrives {
   /**
    * Runs `use` with the volume loaded in a drive that nobody else uses meanwhile, none of `avoid`. Interactive callers go first. `granted` is
-   * called when there is a drive, before the volume is loaded.
+   * called when there is a drive, before the volume is loaded. `loading` ends the wait for an operator's hand.
    */
   withVolume<T>(
     barcode: string,
     purpose: 'read',
     priority: 'interactive' | 'bulk',
     use: (medium: Medium) => Promise<T>,
-    options?: { readonly signal?: AbortSignal; readonly patient?: boolean; readonly avoid?: readonly string[]; readonly granted?: (drive: string) => void },
+    options?: { readonly signal?: AbortSignal; readonly patient?: boolean; readonly avoid?: readonly string[]; readonly granted?: (drive: string) => void; readonly loading?: AbortSignal },
   ): Promise<T>;
   /** Somebody of a better priority waits for a drive. */
   contended(priority: 'interactive' | 'bulk'): boolean;
@@ -52,6 +52,8 @@ export class VolumeService {
   readonly #active = new Set<RecallRequest>();
   /** Waits for drives, by volume. */
   readonly #waiting = new Map<string, AbortController>();
+  /** Volumes that are on their way into a drive, perhaps by an operator's hand. */
+  readonly #loading = new Map<string, AbortController>();
   readonly #running = new Set<Promise<void>>();
   /** The drive that a volume is read in. */
   readonly #driveOf = new Map<string, string>();
@@ -86,6 +88,7 @@ export class VolumeService {
   remove(request: RecallRequest): void {
     this.#active.delete(request);
     this.scheduler.delete(request);
+    this.#withdrawUnwanted();
     this.#soon();
   }
 
@@ -150,7 +153,15 @@ export class VolumeService {
     this.#stopping = true;
     clearTimeout(this.#timer);
     for (const waiting of this.#waiting.values()) waiting.abort();
+    for (const loading of this.#loading.values()) loading.abort(new HsmError('ECANCELED', 'the daemon stops', { retry: 'later' }));
     await Promise.allSettled(this.#running);
+  }
+
+  /** No operator goes for a cartridge that nobody wants any more. */
+  #withdrawUnwanted(): void {
+    for (const [volume, loading] of this.#loading) {
+      if ((this.scheduler.entry(volume)?.queue.size ?? 0) === 0) loading.abort(new HsmError('ECANCELED', `nobody wants volume ${volume} any more`, { retry: 'later' }));
+    }
   }
 
   /** Once for all that changes in this turn of the event loop. */
@@ -189,20 +200,23 @@ export class VolumeService {
     const { patient, queue, volume } = entry;
     const priority = classOf(entry);
     const waiting = new AbortController();
+    const loading = new AbortController();
     this.#waiting.set(volume, waiting);
     const moved = !drives.loaded.includes(volume);
     let inDrive = '';
     const granted = (drive: string): void => {
       this.#waiting.delete(volume);
+      this.#loading.set(volume, loading);
       inDrive = drive;
       this.scheduler.granted(volume, drive, moved);
       for (const request of queue.inOrder()) request.state = 'loading';
     };
-    const options = { signal: waiting.signal, patient, avoid: this.#avoided(volume), granted };
+    const options = { signal: waiting.signal, patient, avoid: this.#avoided(volume), granted, loading: loading.signal };
     try {
       await drives.withVolume(volume, 'read', priority, (medium) => this.#read(entry, medium, inDrive), options);
     } catch (error) {
-      if (waiting.signal.aborted) return;
+      // Who asked for it meanwhile is served in the next turn.
+      if (waiting.signal.aborted || loading.signal.aborted) return;
       if (!patient && isDriveDown(error)) {
         this.#holdBack(entry, error as Error);
         return;
@@ -213,6 +227,7 @@ export class VolumeService {
     } finally {
       if (patient) entry.patient = false;
       this.#waiting.delete(volume);
+      this.#loading.delete(volume);
       this.#driveOf.delete(volume);
       for (const request of queue.inOrder()) request.state = 'queued';
     }
@@ -236,6 +251,7 @@ export class VolumeService {
     const { drives, context } = this.#options;
     const { queue, volume } = entry;
     this.#driveOf.set(volume, drive);
+    this.#loading.delete(volume);
     if (entry.patient) for (const request of queue.inOrder()) request.reason = null;
     entry.patient = false;
     const geometry = this.#geometryOf(medium);

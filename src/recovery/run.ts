@@ -5,6 +5,7 @@ import { cataloguePath, type Config } from '../config.ts';
 import { connect } from '../daemon/client.ts';
 import { errorCode, HsmError, refusal } from '../errors.ts';
 import type { OperatorRequest } from '../library/changer.ts';
+import { isCleaner } from '../library/cleaning-cartridge.ts';
 import { DrivePool } from '../library/drive-pool.ts';
 import { openLibrary } from '../library/open-library.ts';
 import { filesystemId, mountOf, mounts } from '../mounts.ts';
@@ -41,7 +42,7 @@ export async function runRebuild(config: Config, request: RunRequest, observer: 
         else opened.push(filesystem);
       }
       const { drives: inDrives, slots } = await library.inventory();
-      const barcodes = [...inDrives, ...slots].flatMap(({ barcode }) => (barcode === null ? [] : [barcode]));
+      const barcodes = [...inDrives, ...slots].flatMap(({ barcode }) => (barcode === null || (isCleaner(barcode, config.library) && !request.include.includes(barcode)) ? [] : [barcode]));
       const path = `${place}.rebuild`;
       const context = { drives, barcodes, filesystems: opened, pools: config.archive.pools, path, now: () => Date.now(), stopRequested: () => request.stopRequested() };
       const summary = await buildCatalogue(context, request, observer);

@@ -22,6 +22,7 @@ interface Room {
   /** What is in the drives, by device. */
   readonly inside: Map<string, FakeReel>;
   readonly asked: OperatorRequest[];
+  readonly withdrawn: string[];
   hand: (request: OperatorRequest) => void;
   readonly labelled: Set<string>;
   readonly trouble: { operator: boolean; notReady: number };
@@ -62,6 +63,7 @@ async function room(t: ExecutionContext): Promise<Room> {
     dir,
     inside,
     asked: [],
+    withdrawn: [],
     labelled: new Set(),
     reels: new Map(barcodes.map((barcode) => [barcode, fakeReel(64 * 2 ** 20)])),
     trouble: { operator: false, notReady: 0 },
@@ -77,7 +79,7 @@ async function room(t: ExecutionContext): Promise<Room> {
         dir,
         drives,
         openDevice,
-        openChanger: () => OperatorChanger.open({ dir, drives, openDevice, largestBlock: 2 ** 20, mayBeBlank: async (barcode) => !made.labelled.has(barcode), onRequest, clock }),
+        openChanger: () => OperatorChanger.open({ dir, drives, openDevice, largestBlock: 2 ** 20, mayBeBlank: async (barcode) => !made.labelled.has(barcode), onRequest, onWithdrawn: ({ drive, barcode }, reason) => void made.withdrawn.push(`${barcode} in ${drive}: ${reason}`), clock }),
         capacityOf: () => 2 ** 30,
         loadTimeoutMs: 60_000,
         largestBlock: 2 ** 24 - 1,
@@ -172,6 +174,21 @@ test('a drive that is set down ends the wait, and so does the end of the library
   await until(() => library.requests.length === 1);
   await library.close();
   await second;
+});
+
+test('a wait that nobody wants any more ends with the reason, and the drive goes on with others', async (t) => {
+  const { made, library } = await stocked(t);
+  made.hand = () => undefined;
+  const nobody = new AbortController();
+  const load = t.throwsAsync(library.load('S00001L9', 'drive0', nobody.signal), { instanceOf: HsmError, code: 'ECANCELED', message: 'nobody wants it' });
+  await until(() => library.requests.length === 1);
+  nobody.abort(new HsmError('ECANCELED', 'nobody wants it'));
+  await load;
+  t.deepEqual(library.requests, []);
+  t.deepEqual(made.withdrawn, ['S00001L9 in drive0: nobody wants it']);
+  t.is((await library.inventory()).drives[0]?.state, 'empty');
+  made.hand = ({ drive, barcode }) => void made.inside.set(deviceOf(drive), made.reels.get(barcode)!);
+  t.is((await library.load('S00002L9', 'drive0')).barcode, 'S00002L9');
 });
 
 test('the shelf is remembered, and a damaged list is a mistake that is named', async (t) => {
