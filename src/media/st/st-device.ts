@@ -14,9 +14,9 @@ import type { TapeDevice } from './tape-device.ts';
 export async function openStDevice(path: string): Promise<TapeDevice> {
   const fd = openDrive(path);
   try {
-    if ((await native.tapeStatus(fd)).online) await applySettings(fd);
+    if ((await native.tapeStatus(fd)).online) await setUp(fd);
   } catch (cause) {
-    closeSync(fd);
+    letGo(fd);
     throw new HsmError('EIO', `${path} refused its settings: ${(cause as Error).message}`, { path, cause });
   }
   return {
@@ -39,6 +39,17 @@ function letGo(fd: number): void {
     closeSync(fd);
   } catch (error) {
     if (errorCode(error) !== 'EIO') throw error;
+  }
+}
+
+/** After a reset of the drive the driver refuses everything until the tape was rewound: nobody knows where it is. */
+async function setUp(fd: number): Promise<void> {
+  try {
+    await applySettings(fd);
+  } catch (error) {
+    if (errorCode(error) !== 'EIO') throw error;
+    await native.tapeOperation(fd, native.tape.MTREW, 1);
+    await applySettings(fd);
   }
 }
 
