@@ -13,9 +13,21 @@ export function startDaemon(config: Config, { json }: { readonly json: boolean }
   requireOneMounted(config.filesystems);
   mkdirSync(dirname(config.socket), { recursive: true, mode: 0o755 });
   const [command = '', ...words] = keeperArguments(config);
-  process.execve?.(keeperPath, [command, ...(json ? ['--json'] : []), ...storedHoldings(), ...words], process.env);
+  process.execve?.(keeperPath, [command, ...(json ? ['--json'] : []), ...storedHoldings(), ...words], daemonEnvironment(config));
   throw new HsmError('ENOSYS', `${keeperPath} cannot be started`);
 }
+
+/**
+ * A drive that moves its tape holds one of libuv's threads for minutes (MTSEEK, MTLOAD), another may be asked for its state meanwhile: with the four
+ * that there are by default nothing would be left for files. An operator's own UV_THREADPOOL_SIZE stays.
+ */
+export function daemonEnvironment({ library }: Pick<Config, 'library'>, environment: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
+  const drives = library.kind === 'scsi' ? library.drives.length : 0;
+  return { UV_THREADPOOL_SIZE: String(defaultThreads + 2 * drives), ...environment };
+}
+
+/** libuv's own. */
+const defaultThreads = 4;
 
 /** What the service manager's fd store brings back of a keeper that is gone, as words for the next one (sd_listen_fds_with_names(3)). */
 export function storedHoldings(): string[] {
