@@ -1,10 +1,10 @@
 /** `hsm retry`: recalls again what failed. */
 import type { Command } from 'commander';
 import { withClient } from '../daemon/client.ts';
-import type { QueueLine } from '../daemon/protocol.ts';
-import { usageError } from '../errors.ts';
+import type { QueueLine, RetryFailure } from '../daemon/protocol.ts';
+import { type ExitCode, exitCodes, HsmError, usageError } from '../errors.ts';
 import { action, type Context, examples } from './command.ts';
-import { steer } from './steer.ts';
+import { report } from './report.ts';
 
 export function define(command: Command): void {
   command
@@ -15,9 +15,17 @@ export function define(command: Command): void {
       action(async (context, named: string[], options: { readonly all?: true }) => {
         if ((named.length > 0) === (options.all === true)) throw usageError('name requests, or say --all');
         const ids = options.all === true ? await allFailed(context) : named;
-        return steer(context, 'retry', { ids }, ids.length === 1 ? `${ids[0]} is recalled again` : `${ids.length} requests are recalled again`);
+        return retry(context, ids);
       }),
     );
+}
+
+async function retry(context: Context, ids: readonly string[]): Promise<ExitCode> {
+  const { retried, failed } = (await withClient(context.config().socket, (client) => client.call('retry', { ids }))) as { readonly retried: number; readonly failed: readonly RetryFailure[] };
+  for (const { code, message } of failed) report(new HsmError(code, message), context.json);
+  if (context.json) context.out.json({ ids, retried, failed });
+  else if (!context.quiet) context.out.line(ids.length === 1 ? `${ids[0]} is recalled again` : `${retried} requests are recalled again`);
+  return failed.length > 0 ? exitCodes.partial : exitCodes.done;
 }
 
 async function allFailed(context: Context): Promise<string[]> {

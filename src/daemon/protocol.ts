@@ -423,6 +423,13 @@ export interface PathsParams {
   readonly verbose: boolean;
 }
 
+/** A request that could not be recalled again beside others that are. */
+export interface RetryFailure {
+  readonly id: string;
+  readonly code: string;
+  readonly message: string;
+}
+
 /** Who may call what: `everyone` methods show and cancel only what is the caller's own, unless the caller is root or in the group `hsm`. */
 export const access = {
   archive: 'operators', // ArchiveParams -> FileRowLine rows, progress, Summary
@@ -437,12 +444,12 @@ export const access = {
   status: 'everyone', // -> Status
   queue: 'everyone', // -> QueueLine rows
   jobs: 'operators', // {limit} -> JobLine rows
-  cancel: 'everyone', // {id: 'r12' | 'j3', errno?} -> {cancelled: n}; {request: id of this connection} is answered by the server itself
+  cancel: 'everyone', // {id: 'r12' | 'j3'} or {user: '1000'} or {volume} or {all: true}, errno? -> {cancelled: n}; {request: id of this connection} is answered by the server itself
   setPriority: 'operators', // {ids: ['r12', ...], priority: 0 to 1000} -> {changed: n}
   pause: 'operators', // {kind: 'all' | 'volume' | 'drive' | 'user', name?, reason?}
   resume: 'operators', // {kind, name?}
   pauses: 'everyone', // -> PauseLine rows
-  retry: 'operators', // {ids: ['r12', ...]} of requests that failed -> {retried: n}
+  retry: 'operators', // {ids: ['r12', ...]} of requests that failed -> {retried: n, failed: RetryFailure[]}
   tapes: 'operators', // -> VolumeLine rows
   tape: 'operators', // {barcode} -> rows: a VolumeLine, then its ObjectLines
   tapeAdd: 'operators', // {barcodes, count, pool, capacity} -> VolumeLine rows of what was added

@@ -1,8 +1,9 @@
 /** What operators do to the queue: cancel, priority, pause, resume, retry, drives. Who did it is in the event log. */
-import { HsmError, usageError } from '../errors.ts';
-import { denialErrnos } from '../recall/keeper-client.ts';
+import { errorCode, HsmError, usageError } from '../errors.ts';
+import { type DenialErrno, denialErrnos } from '../recall/keeper-client.ts';
 import type { Daemon } from './daemon.ts';
-import { integer, optionalText, text, textList, type Params } from './params.ts';
+import { flag, integer, optionalText, text, textList, type Params } from './params.ts';
+import type { RetryFailure } from './protocol.ts';
 import { parsePause, parseResume, pauseLine, savePauses } from './pauses.ts';
 import type { Call, Handlers } from './server.ts';
 
@@ -13,12 +14,12 @@ export function steeringHandlers(daemon: Daemon): Handlers {
   const { drives, recaller } = daemon;
   return {
     cancel: async (params, call) => {
-      cancel(daemon, params, call);
-      const what = { id: text(params, 'id'), errno: optionalText(params, 'errno') };
+      const cancelled = cancel(daemon, params, call);
+      const what = { ...wantedIn(params), errno: optionalText(params, 'errno') };
       // The event log holds so many events: who is no operator must not be able to push out what operators did.
       if (call.operator) await log(daemon, call, 'cancel', what);
       else daemon.log.info({ ...what, uid: call.peer.uid, pid: call.peer.pid }, 'a user cancelled a recall');
-      return { cancelled: 1 };
+      return { cancelled };
     },
     setPriority: async (params, call) => {
       const ids = requestIds(params);
@@ -50,11 +51,11 @@ export function steeringHandlers(daemon: Daemon): Handlers {
     },
     retry: async (params, call) => {
       const ids = requestIds(params);
-      const { retried, refused } = await retry(daemon, ids);
-      if (retried.length > 0) await log(daemon, call, 'retry', { ids: few(retried) });
-      if (refused !== null) throw refused;
-      if (retried.length === 0) throw new HsmError('ENOENT', `${few(ids)} did not fail lately: see hsm failed`);
-      return { retried: retried.length };
+      const { retried, failed } = await retry(daemon, ids);
+      const [first] = failed;
+      if (retried.length === 0 && first !== undefined) throw new HsmError(first.code, first.message);
+      await log(daemon, call, 'retry', { ids: few(retried) });
+      return { retried: retried.length, failed };
     },
     setDrive: async (params, call) => {
       const admin = text(params, 'admin');
@@ -70,18 +71,19 @@ export function steeringHandlers(daemon: Daemon): Handlers {
 
 const log = ({ catalog }: Daemon, { peer }: Call, kind: string, data: object): Promise<void> => catalog.logEvent(kind, peer.uid, { ...data, pid: peer.pid });
 
-/** Those that fail do not keep the others from being retried; the first failure is told. */
-async function retry({ recaller }: Daemon, ids: readonly string[]): Promise<{ readonly retried: string[]; readonly refused: HsmError | null }> {
+/** Those that fail do not keep the others from being retried. */
+async function retry({ recaller }: Daemon, ids: readonly string[]): Promise<{ readonly retried: string[]; readonly failed: RetryFailure[] }> {
   const retried: string[] = [];
-  let refused: HsmError | null = null;
+  const failed: RetryFailure[] = [];
   for (const id of ids) {
     try {
       if (await recaller.retry(Number(id.slice(1)))) retried.push(id);
+      else failed.push({ id, code: 'ENOENT', message: `${id} did not fail lately: see hsm failed` });
     } catch (error) {
-      refused ??= error instanceof HsmError ? error : new HsmError('EIO', `${id}: ${(error as Error).message}`, { cause: error });
+      failed.push({ id, code: errorCode(error), message: `${id}: ${(error as Error).message}` });
     }
   }
-  return { retried, refused };
+  return { retried, failed };
 }
 
 function requestIds(params: Params): string[] {
@@ -96,11 +98,41 @@ const few = (ids: readonly string[]): string => (ids.length > 20 ? `${ids.slice(
 
 const notQueued = (ids: readonly string[]): HsmError => new HsmError('ENOENT', `${few(ids)} is not in the queue: see hsm queue`);
 
-function cancel({ jobs, recaller }: Daemon, params: Params, call: Call): void {
-  const id = text(params, 'id');
+interface Cancel {
+  readonly id?: string;
+  /** Number of a user, barcode; `all`: whatever is queued. */
+  readonly user?: string;
+  readonly volume?: string;
+  readonly all?: true;
+}
+
+/** How many requests or jobs there were. */
+function cancel(daemon: Daemon, params: Params, call: Call): number {
   const errno = optionalText(params, 'errno') ?? 'EAGAIN';
   const denial = denialErrnos.find((each) => each === errno);
   if (denial === undefined) throw usageError(`a waiting reader can get ${denialErrnos.join(', ')}, not '${errno}'`);
+  const { id, user, volume } = wantedIn(params);
+  if (id !== undefined) {
+    cancelOne(daemon, id, denial, call);
+    return 1;
+  }
+  const own = call.operator ? null : call.peer.uid;
+  if (user !== undefined && !/^\d{1,10}$/.test(user)) throw usageError(`'${user.slice(0, 40)}' is no number of a user`);
+  if (user !== undefined && own !== null && Number(user) !== own) throw new HsmError('EPERM', 'only root and members of the group hsm may cancel what others wait for');
+  return daemon.recaller.cancelAll(denial, { uid: user === undefined ? own : Number(user), volume: volume ?? null });
+}
+
+function wantedIn(params: Params): Cancel {
+  const given = ['id', 'user', 'volume', 'all'].filter((key) => params[key] !== undefined);
+  if (given.length !== 1) throw usageError('one of id, user, volume and all says what is to be cancelled');
+  if (params['id'] !== undefined) return { id: text(params, 'id') };
+  if (params['user'] !== undefined) return { user: text(params, 'user') };
+  if (params['volume'] !== undefined) return { volume: text(params, 'volume') };
+  if (!flag(params, 'all')) throw usageError('all can only be true');
+  return { all: true };
+}
+
+function cancelOne({ jobs, recaller }: Daemon, id: string, denial: DenialErrno, call: Call): void {
   const [, kind, number] = /^([rj])(\d+)$/.exec(id) ?? [];
   if (kind === undefined) throw usageError(`'${id}' is neither a request (r12, from hsm queue) nor a job (j3, from hsm jobs)`);
   if (kind === 'j' && !call.operator) throw new HsmError('EPERM', 'only root and members of the group hsm may cancel jobs');

@@ -33,10 +33,14 @@ export class Failures {
     if (record) this.#record(request, failure);
   }
 
-  /** Takes it out. */
-  take(id: string): FailedRequest | undefined {
-    const index = this.#failed.findIndex(({ row }) => row.id === id);
-    return index < 0 ? undefined : this.#failed.splice(index, 1)[0];
+  find(id: string): FailedRequest | undefined {
+    return this.#failed.find(({ row }) => row.id === id);
+  }
+
+  /** It is tried again. */
+  delete(failed: FailedRequest): void {
+    const index = this.#failed.indexOf(failed);
+    if (index >= 0) this.#failed.splice(index, 1);
   }
 
   get rows(): QueueRow[] {

@@ -203,12 +203,11 @@ export class Recaller {
     return true;
   }
 
-  /** Sends all that only this user's programs wait for away. How many there were. */
-  cancelUser(uid: number, errno: DenialErrno): number {
-    this.#dropAhead(({ ahead }) => ahead?.uid === uid);
-    const his = [...this.#byKey.values()].filter(({ waiters }) => waiters.size > 0 && [...waiters.values()].every((waiter) => waiter.uid === uid));
-    for (const request of his) this.#cancelRequest(request, { code: errno, message: 'cancelled' });
-    return his.length;
+  /** The same for every request: of one volume, of one user; null: of any. How many there were. */
+  cancelAll(errno: DenialErrno, { uid, volume }: { readonly uid: number | null; readonly volume: string | null }): number {
+    const isOn = ({ copies, record }: RecallRequest): boolean => volume === null || (copies[0]?.volume ?? record.volume) === volume;
+    this.#dropAhead((request) => isOn(request) && (uid === null || request.ahead?.uid === uid));
+    return [...this.#byKey.values()].filter((request) => request.cancelled === null && isOn(request) && this.cancel(request.id, errno, uid)).length;
   }
 
   /** Of `r<id>`; higher goes first, `priorities` are what requests begin with. False when there is no such request. */

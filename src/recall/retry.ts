@@ -11,9 +11,9 @@ import type { ManagedFilesystem } from './restorer.ts';
 /** No job has this number. */
 const nobody = 0;
 
-/** Null when it is not known as failed. Fails with `ENOENT` and the like, or `EINVAL` where the file is no stub any more. */
+/** Null when it is not known as failed. Fails with `ENOENT` and the like, or `EINVAL` where the file is no stub any more; it then stays among the failed. */
 export function wantedAgain(failed: Failures, id: number, filesystems: readonly ManagedFilesystem[]): Wanted | null {
-  const known = failed.take(`r${id}`);
+  const known = failed.find(`r${id}`);
   const filesystem = filesystems[known?.filesystem ?? -1];
   if (known === undefined || filesystem === undefined) return null;
   const { path } = known.row;
@@ -22,6 +22,7 @@ export function wantedAgain(failed: Failures, id: number, filesystems: readonly 
   try {
     const { stat, bytes } = readInode(fd);
     if (bytes === null) throw new HsmError('EINVAL', `${path} is no stub any more`, { path });
+    failed.delete(known);
     return { filesystem: known.filesystem, ino: stat.ino, bytes, path, interest: { job: nobody, relPath, ended: () => undefined }, ahead: null };
   } finally {
     closeSync(fd);

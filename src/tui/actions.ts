@@ -52,11 +52,20 @@ function cancel(context: Context): Step {
     `${processes} ${processes === 1 ? 'process waits' : 'processes wait'} for it and ${processes === 1 ? 'gets' : 'get'} the error that you choose.`,
   ];
   const dialog = ask(`Cancel ${named(context)}?`, about, errnos, (errno) => {
-    const calls = requests.map(({ id }): Call => ({ method: 'cancel', params: { id, errno } }));
+    const together = allOf(context);
+    const calls = together === null ? requests.map(({ id }): Call => ({ method: 'cancel', params: { id, errno } })) : [{ method: 'cancel' as const, params: { ...together, errno } }];
     const effects = [{ kind: 'call', calls, said: `cancelled ${named(context)} with ${errno}` }] as const;
     return { dialog: confirm(`Cancel ${named(context)} with ${errno}?`, about, effects) };
   });
   return { dialog };
+}
+
+/** A group that the daemon knows, too: one call, and what comes meanwhile is cancelled with it. */
+function allOf({ isGroup, row }: Context): { readonly user: string } | { readonly volume: string } | null {
+  if (!isGroup) return null;
+  const { by, name } = row as Group;
+  if (by === 'user' && /^\d+$/.test(name)) return { user: name };
+  return by === 'tape' && name !== '' ? { volume: name } : null;
 }
 
 function cancelJob(job: JobLine): Step {

@@ -3,6 +3,7 @@ import test from 'ava';
 import type { QueueLine } from '../../src/daemon/protocol.ts';
 import type { Handlers } from '../../src/daemon/server.ts';
 import { fakeDaemon } from '../fixtures/fake-daemon.ts';
+import { HsmError } from '../../src/errors.ts';
 import { hsm, jsonLines } from '../fixtures/hsm.ts';
 
 const line: QueueLine = { id: 'r1', path: '/data/a', state: 'queued', volume: 'V1', container: 1, size: 2048, done: 0, position: 1, eta: 30, age: 5, priority: 100, reason: null, waiters: [{ pid: 77, uid: 0, exe: '/usr/bin/cat' }] };
@@ -20,9 +21,9 @@ const queued: Handlers = {
   status: async () => status,
 };
 
-const sends = test.macro(async (t, words: readonly string[], method: 'setPriority' | 'pause' | 'resume' | 'retry', params: unknown, said: string) => {
+const sends = test.macro(async (t, words: readonly string[], method: 'cancel' | 'setPriority' | 'pause' | 'resume' | 'retry', params: unknown, said: string) => {
   const asked: unknown[] = [];
-  const take = async (each: unknown): Promise<object> => (asked.push(each), {});
+  const take = async (each: unknown): Promise<object> => (asked.push(each), { cancelled: 2, retried: 1, failed: [] });
   const { config } = await fakeDaemon(t, { ...queued, [method]: take });
   const { exitCode, stdout } = await hsm([...words, '--config', config]);
   t.deepEqual([exitCode, asked, stdout], [0, [params], said]);
@@ -35,6 +36,9 @@ test('resume drive', sends, ['resume', 'drive', 'drive0'], 'resume', { kind: 'dr
 test('hold', sends, ['hold', 'V1', '--reason', 'squeaks'], 'pause', { kind: 'volume', name: 'V1', reason: 'squeaks' }, 'V1 is held');
 test('unhold', sends, ['unhold', 'V1'], 'resume', { kind: 'volume', name: 'V1' }, 'V1 may be read');
 test('retry', sends, ['retry', 'r4'], 'retry', { ids: ['r4'] }, 'r4 is recalled again');
+test('cancel --user', sends, ['cancel', '--user', 'root', '--errno', 'EPERM'], 'cancel', { user: '0', errno: 'EPERM' }, 'cancelled 2 requests of root');
+test('cancel --volume', sends, ['cancel', '--volume', 'V1'], 'cancel', { volume: 'V1' }, 'cancelled 2 requests on V1');
+test('cancel --all --force', sends, ['cancel', '--all', '--force'], 'cancel', { all: true }, 'cancelled 2 requests in all');
 test('retry --all', sends, ['retry', '--all'], 'retry', { ids: ['r4'] }, 'r4 is recalled again');
 
 const misused = test.macro(async (t, words: readonly string[]) => {
@@ -46,6 +50,31 @@ const misused = test.macro(async (t, words: readonly string[]) => {
 test('a pause of everything has no name', misused, ['pause', 'all', 'x']);
 test('a pause of a user names one', misused, ['pause', 'user']);
 test('a pause of somebody who is not there', misused, ['pause', 'user', 'no-such-user']);
+test('a cancel of nothing', misused, ['cancel']);
+test('a cancel of two things', misused, ['cancel', 'r1', '--user', 'root']);
+test('a cancel by force of one thing', misused, ['cancel', 'r1', '--force']);
+
+test('all requests are not cancelled without --force', async (t) => {
+  const { config } = await fakeDaemon(t, queued);
+  t.is((await hsm(['cancel', '--all', '--config', config])).exitCode, 5);
+});
+
+test('one that fails keeps no other one from being held or retried: a line for it, and exit code 3', async (t) => {
+  const { config } = await fakeDaemon(t, {
+    ...queued,
+    pause: async ({ name }) => {
+      if (name === 'NOSUCH') throw new HsmError('NO_VOLUME', 'no volume is named NOSUCH');
+      return {};
+    },
+    retry: async () => ({ retried: 1, failed: [{ id: 'r2', code: 'ENOENT', message: 'r2 did not fail lately' }] }),
+  });
+  const held = await hsm(['hold', 'V1', 'NOSUCH', 'V2', '--config', config]);
+  t.deepEqual([held.exitCode, held.stdout, held.stderr], [3, 'V1 is held\nV2 is held', 'hsm: no volume is named NOSUCH']);
+  t.is((await hsm(['hold', 'NOSUCH', '--config', config])).exitCode, 1);
+  const again = await hsm(['retry', 'r4', 'r2', '--config', config]);
+  t.deepEqual([again.exitCode, again.stdout, again.stderr], [3, '1 requests are recalled again', 'hsm: r2 did not fail lately']);
+});
+
 test('a retry of nothing', misused, ['retry']);
 test('a retry of everything and something', misused, ['retry', '--all', 'r1']);
 test('a priority that is none', misused, ['priority', 'high', 'r1']);

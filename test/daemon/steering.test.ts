@@ -28,6 +28,7 @@ function parts(state: string) {
     jobs: { cancel: (id: number) => id === 3 },
     recaller: {
       cancel: (id: number, errno: string, uid: number | null) => id === 12 && (done.push([id, errno, uid]), true),
+      cancelAll: (errno: string, of: object) => (done.push([errno, of]), 5),
       setPriority: (id: number, priority: number) => id < 20 && (done.push([id, priority]), true),
       pause: (pause: Pause, reason: string | null, at = since) => pauses.set(pause, reason, at),
       resume: (pause: Pause) => pauses.clear(pause),
@@ -65,7 +66,7 @@ test('each action is done, and the log says who did it', async (t) => {
     { kind: 'volume', name: 'V1', reason: null, since: '2026-03-01T12:00:00.000Z' },
   ]);
   await client.call('resume', { kind: 'volume', name: 'V1' });
-  t.deepEqual(await client.call('retry', { ids: ['r1', 'r2'] }), { retried: 1 });
+  t.deepEqual(await client.call('retry', { ids: ['r1', 'r2'] }), { retried: 1, failed: [{ id: 'r2', code: 'ENOENT', message: 'r2 did not fail lately: see hsm failed' }] });
   await client.call('setDrive', { name: 'drive0', admin: 'down', reason: 'cleaning' });
   t.deepEqual(done, [[12, 'EIO', null], [12, 7], [13, 7], ['drive0', 'down', 'cleaning']]);
   const pid = 77;
@@ -104,7 +105,7 @@ test('a retry of what is no stub any more', refused, 'retry', { ids: ['r99'] }, 
 
 test('one that cannot be retried does not keep the others from it', async (t) => {
   const { client, events } = await steered(t);
-  await t.throwsAsync(client.call('retry', { ids: ['r99', 'r1'] }), { code: 'EINVAL' });
+  t.deepEqual(await client.call('retry', { ids: ['r99', 'r1'] }), { retried: 1, failed: [{ id: 'r99', code: 'EINVAL', message: 'r99: no stub any more' }] });
   t.deepEqual(events, [['retry', 0, { ids: 'r1', pid: 77 }]]);
 });
 
@@ -120,6 +121,22 @@ test('who is no operator may cancel what is theirs, see pauses, and nothing else
     await t.throwsAsync(client.call(method, {}), { code: 'EPERM' });
   }
 });
+
+test('all requests of a user, of a volume or at all are cancelled at once; who is no operator cancels his own among them', async (t) => {
+  const operator = await steered(t);
+  t.deepEqual(await operator.client.call('cancel', { user: '1000', errno: 'EPERM' }), { cancelled: 5 });
+  await operator.client.call('cancel', { volume: 'V1' });
+  await operator.client.call('cancel', { all: true });
+  t.deepEqual(operator.done, [['EPERM', { uid: 1000, volume: null }], ['EAGAIN', { uid: null, volume: 'V1' }], ['EAGAIN', { uid: null, volume: null }]]);
+  t.deepEqual(operator.events[0], ['cancel', 0, { user: '1000', errno: 'EPERM', pid: 77 }]);
+  const { client, done, events } = await steered(t, false);
+  for (const what of [{ user: '1000' }, { volume: 'V1' }, { all: true }]) await client.call('cancel', what);
+  t.deepEqual(done.filter((each) => Array.isArray(each) && each[0] === 'EAGAIN'), [['EAGAIN', { uid: 1000, volume: null }], ['EAGAIN', { uid: 1000, volume: 'V1' }], ['EAGAIN', { uid: 1000, volume: null }]]);
+  t.deepEqual(events, []);
+  await t.throwsAsync(client.call('cancel', { user: '1001' }), { code: 'EPERM' });
+});
+
+for (const params of [{}, { user: '1000', all: true }, { user: 'anna' }, { all: false }]) test(`a cancel of ${JSON.stringify(params)}`, refused, 'cancel', params, 'USAGE');
 
 test('what is paused outlives the daemon', async (t) => {
   const { client, state } = await steered(t);

@@ -84,7 +84,7 @@ realTest('what is recalled ahead takes no reader\'s place among recalls at a tim
 for (const [what, end] of [
   ['dies', ({ recaller }: RecallBench, [first]: readonly { readonly id: number }[]) => recaller.onGone(first?.id ?? 0)],
   ['is sent away', ({ recaller }: RecallBench) => recaller.cancel(1, 'EPERM', null)],
-  ['is sent away with all that he wants', ({ recaller }: RecallBench) => recaller.cancelUser(1000, 'EPERM')],
+  ['is sent away with all that he wants', ({ recaller }: RecallBench) => recaller.cancelAll('EPERM', { uid: 1000, volume: null })],
   ['is paused', ({ recaller }: RecallBench) => recaller.pause({ kind: 'user', uid: 1000 }, null)],
 ] as const) {
   realTest(`when a reader ${what}, nothing is recalled ahead of him any more, and nothing has failed by that`, async (t) => {
@@ -109,7 +109,7 @@ realTest('what a reader joins is his: it ends with him, and is none of what is r
   t.deepEqual(rows.map(({ priority }) => priority), [100, 100]);
   bench.recaller.onGone(joined[0]?.id ?? 0);
   t.is(bench.recaller.rows(1001).length, 1);
-  t.is(bench.recaller.cancelUser(1000, 'EAGAIN'), 8);
+  t.is(bench.recaller.cancelAll('EAGAIN', { uid: 1000, volume: null }), 8);
   t.is(bench.recaller.rows(null).filter(({ state }) => state !== 'failed').length, 1);
   bench.recaller.resume({ kind: 'all' });
   t.is(await joined[1]?.answer, null);

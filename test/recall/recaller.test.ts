@@ -309,7 +309,7 @@ realTest('a storm is seen, logged, and ended by sending its user away', async (t
   const other = bench.open('other');
   t.like(bench.recaller.counts().storms, [{ uid: 2000, exe: '/bin/cat', requests: 40 }]);
   await until(() => bench.recaller.rows(null).every(({ position }) => position !== null));
-  t.is(bench.recaller.cancelUser(2000, 'EPERM'), 40);
+  t.is(bench.recaller.cancelAll('EPERM', { uid: 2000, volume: null }), 40);
   t.deepEqual(new Set(await Promise.all(readers.map(({ answer }) => answer))), new Set(['EPERM']));
   t.deepEqual(bench.recaller.counts().storms, []);
   bench.recaller.resume({ kind: 'all' });
@@ -343,6 +343,29 @@ realTest('a better priority is served first, and an operator\'s priority stays w
   t.deepEqual(bench.recaller.rows(null).map(({ id }) => id), ['r3', 'r2', 'r1']);
   bench.recaller.resume({ kind: 'all' });
   t.deepEqual(await Promise.all([...readers, again].map(({ answer }) => answer)), [null, null, null, null]);
+});
+
+realTest('a failed recall that cannot be tried again stays among those that failed', async (t) => {
+  const bench = await recallBench(t, { file: mib });
+  await bench.drives.setDrive('drive1', 'down', null);
+  bench.faults.flipBit(2, 4000);
+  t.is(await bench.open('file').answer, 'EIO');
+  renameSync(join(bench.mount, 'file'), join(bench.mount, 'elsewhere'));
+  await t.throwsAsync(bench.recaller.retry(1), { code: 'ENOENT' });
+  t.like(bench.recaller.rows(null), [{ id: 'r1', state: 'failed' }]);
+  renameSync(join(bench.mount, 'elsewhere'), join(bench.mount, 'file'));
+  t.true(await bench.recaller.retry(1));
+});
+
+realTest('a user who is sent away from all that he waits for takes nobody with him', async (t) => {
+  const bench = await recallBench(t, { shared: 5000, own: 5000 });
+  const { recaller } = bench;
+  recaller.pause({ kind: 'all' }, null);
+  const [anna, annasOwn, bob] = [bench.open('shared', 1, 1000), bench.open('own', 2, 1000), bench.open('shared', 3, 1001)];
+  t.is(recaller.cancelAll('EPERM', { uid: 1000, volume: bench.copies[0] ?? '' }), 2);
+  t.is(recaller.cancelAll('EPERM', { uid: null, volume: 'OTHER' }), 0);
+  recaller.resume({ kind: 'all' });
+  t.deepEqual([await anna.answer, await annasOwn.answer, await bob.answer], ['EPERM', 'EPERM', null]);
 });
 
 realTest('a failed recall is tried again on demand, without anybody who waits', async (t) => {

@@ -151,8 +151,9 @@ test('Esc leaves every question without doing anything', (t) => {
 
 test('a group is cancelled as a whole', (t) => {
   const person = new Person().press('m', 'c', 'a', 'y');
-  const group = selected(new Person(person.mirror).press('m').ui, person.mirror, moment)?.rows[0] as { readonly requests: readonly unknown[] };
-  t.is(person.calls.length, group.requests.length);
+  const group = selected(new Person(person.mirror).press('m').ui, person.mirror, moment)?.rows[0] as { readonly by: string; readonly name: string };
+  t.is(group.by, 'tape');
+  t.deepEqual(person.calls, [['cancel', { volume: group.name, errno: 'EAGAIN' }]]);
 });
 
 test('a running job is stopped after a yes', (t) => t.deepEqual(new Person().press('j', 'c', 'y').calls, [['cancel', { id: 'j7' }]]));
