@@ -235,9 +235,14 @@ export class ScsiLibrary implements Library {
           drive.cleaning = true;
           await this.#cleaned(barcode, drive, timeoutMs);
         } finally {
-          if (drive.barcode === barcode) await this.#putAway(drive);
-          drive.cleaning = false;
-          this.#travelling.delete(barcode);
+          try {
+            if (drive.barcode === barcode) await this.#putAway(drive);
+          } finally {
+            // One that the robot could not take out is like any other that nobody uses.
+            if (drive.state === 'loading') drive.move(drive.barcode === null ? 'empty' : 'ready');
+            drive.cleaning = false;
+            this.#travelling.delete(barcode);
+          }
         }
       }),
     );

@@ -54,6 +54,7 @@ test('a robot that fails on the way back leaves the cartridge in the drive, and 
   });
   await t.throwsAsync(library.clean(cleaner, 'drive0', limit), { instanceOf: HsmError, code: 'EIO' });
   Object.assign(rig.options, { openDevice });
+  t.like((await library.inventory()).drives[0], { state: 'ready', barcode: cleaner });
   t.is((await library.load('S00002L9', 'drive0')).barcode, 'S00002L9');
   t.is(silo(rig).slots[2], cleaner);
 });
