@@ -12,48 +12,76 @@ export interface TapeLibraryOptions {
   readonly slots: number;
   /** Of each cartridge; early warning comes there. */
   readonly sizeMiB: number;
+  /** Its number of the last slots hold cleaning cartridges, by their barcodes: CLN001L1 and on. Default 0. */
+  readonly cleaning?: number;
+}
+
+export interface TapeLibrary {
+  /** Arguments for QEMU. */
+  readonly devices: readonly string[];
+  /** tgtd is killed, in whatever it does. */
+  readonly crash: () => Promise<void>;
+  /** It runs again, at its old address, with every cartridge in its slot and the drives empty: that is all that it knows to do. */
+  readonly restart: () => Promise<void>;
 }
 
 const target = 'iqn.2026-01.test:library';
-const barcodeOf = (slot: number): string => `TAP${String(slot).padStart(3, '0')}L8`;
 
-/** Resolves with arguments for QEMU. Everything is gone when the test ends. Cartridges are TAP001L8 and on, in slots 1 and on. */
-export async function tapeLibrary(t: ExecutionContext, { drives, slots, sizeMiB }: TapeLibraryOptions): Promise<readonly string[]> {
+/** Everything is gone when the test ends. Cartridges are TAP001L8 and on, in slots 1 and on. */
+export async function tapeLibrary(t: ExecutionContext, options: TapeLibraryOptions): Promise<TapeLibrary> {
+  const { drives, slots, sizeMiB, cleaning = 0 } = options;
   const folder = mkdtempSync(join(tmpdir(), 'hsm-tapes-'));
-  const env = { TGT_IPC_SOCKET: join(folder, 'socket') };
   const port = await freePort();
-  const server = execa('tgtd', ['-f', '--iscsi', `portal=127.0.0.1:${port}`], { env, stdin: 'ignore', stdout: 'ignore', stderr: 'ignore', reject: false });
+  const barcodes = Array.from({ length: slots }, (_, i) => (i < slots - cleaning ? `TAP${number(i)}L8` : `CLN${number(i - slots + cleaning)}L1`));
+  for (const barcode of barcodes) {
+    await execa('tgtimg', ['--op', 'new', '--device-type', 'tape', '--barcode', barcode, '--size', `${sizeMiB}`, '--type', 'data', '--file', join(folder, barcode)], { timeout: 30_000 });
+  }
+  let crash = async (): Promise<void> => undefined;
+  const start = async (): Promise<void> => {
+    crash = await serve(folder, port, drives, barcodes);
+  };
   t.teardown(async () => {
-    server.kill('SIGKILL');
-    await server;
+    await crash();
     rmSync(folder, { recursive: true, force: true });
   });
+  await start();
+  const units = Array.from({ length: drives + 1 }, (_, i) => i + 1);
+  return { devices: ['-device', 'virtio-scsi-pci,id=scsi,max_sectors=8192', ...units.flatMap((lun) => device(port, lun))], crash: () => crash(), restart: start };
+}
+
+const number = (index: number): string => String(index + 1).padStart(3, '0');
+
+/** Resolves with what kills it, when it serves. */
+async function serve(folder: string, port: number, drives: number, barcodes: readonly string[]): Promise<() => Promise<void>> {
+  const socket = join(folder, 'socket');
+  const env = { TGT_IPC_SOCKET: socket };
+  for (const left of [socket, `${socket}.0`, `${socket}.0.lock`]) rmSync(left, { force: true });
+  const server = execa('tgtd', ['-f', '--iscsi', `portal=127.0.0.1:${port}`], { env, stdin: 'ignore', stdout: 'ignore', stderr: 'ignore', reject: false });
   const admin = (...words: readonly string[]): Promise<unknown> => execa('tgtadm', ['--lld', 'iscsi', ...words], { env, timeout: 30_000 });
   await until(async () => (await execa('tgtadm', ['--op', 'show', '--mode', 'sys'], { env, reject: false, timeout: 30_000 })).exitCode === 0);
-  for (let slot = 1; slot <= slots; slot += 1) {
-    const file = join(folder, barcodeOf(slot));
-    await execa('tgtimg', ['--op', 'new', '--device-type', 'tape', '--barcode', barcodeOf(slot), '--size', `${sizeMiB}`, '--type', 'data', '--file', file], { timeout: 30_000 });
-  }
   await admin('--op', 'new', '--mode', 'target', '--tid', '1', '-T', target);
   const unit = (lun: number, ...words: readonly string[]): Promise<unknown> => admin('--mode', 'lu', '--tid', '1', '--lun', `${lun}`, ...words);
   const numbers = Array.from({ length: drives }, (_, i) => i + 1);
   for (const lun of numbers) {
-    await unit(lun, '--op', 'new', '-b', join(folder, barcodeOf(lun)), '--device-type=tape');
+    await unit(lun, '--op', 'new', '-b', join(folder, barcodes[lun - 1] ?? ''), '--device-type=tape');
     await unit(lun, '--op', 'update', '--params', `vendor_id=TEST,product_id=VDRIVE,product_rev=0001,scsi_sn=DRV${lun},removable=1,online=0`);
   }
-  await robot(drives + 1, folder, { drives: numbers, slots, unit });
+  await robot(drives + 1, folder, { drives: numbers, barcodes, unit });
   await admin('--op', 'bind', '--mode', 'target', '--tid', '1', '-I', 'ALL');
-  return ['-device', 'virtio-scsi-pci,id=scsi,max_sectors=8192', ...[...numbers, drives + 1].flatMap((lun) => device(port, lun))];
+  return async () => {
+    server.kill('SIGKILL');
+    await server;
+  };
 }
 
 interface RobotOptions {
   readonly drives: readonly number[];
-  readonly slots: number;
+  readonly barcodes: readonly string[];
   readonly unit: (lun: number, ...words: readonly string[]) => Promise<unknown>;
 }
 
 /** Element types of SMC: 1 the arm, 2 slots, 3 the door, 4 drives. */
-async function robot(lun: number, folder: string, { drives, slots, unit }: RobotOptions): Promise<void> {
+async function robot(lun: number, folder: string, { drives, barcodes, unit }: RobotOptions): Promise<void> {
   const memory = join(folder, 'robot');
   writeFileSync(memory, Buffer.alloc(1024));
   const set = (params: string): Promise<unknown> => unit(lun, '--op', 'update', '--params', params);
@@ -63,8 +91,8 @@ async function robot(lun: number, folder: string, { drives, slots, unit }: Robot
   for (const drive of drives) await set(`element_type=4,address=${drive},tid=1,lun=${drive}`);
   await set('element_type=1,start_address=16,quantity=1');
   await set('element_type=3,start_address=768,quantity=2');
-  await set(`element_type=2,start_address=1024,quantity=${slots}`);
-  for (let slot = 1; slot <= slots; slot += 1) await set(`element_type=2,address=${1023 + slot},barcode=${barcodeOf(slot)},sides=1`);
+  await set(`element_type=2,start_address=1024,quantity=${barcodes.length}`);
+  for (const [slot, barcode] of barcodes.entries()) await set(`element_type=2,address=${1024 + slot},barcode=${barcode},sides=1`);
 }
 
 const device = (port: number, lun: number): string[] => [
