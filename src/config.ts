@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { parse } from 'smol-toml';
 import { limitRule } from './config-limits.ts';
-import { type MetricsSettings, metricsSettings } from './config-monitoring.ts';
+import { type HookSettings, hookSettings, type MetricsSettings, metricsSettings } from './config-monitoring.ts';
 import { exitCodes, HsmError } from './errors.ts';
 import type { LimitRule } from './recall/limits/rules.ts';
 import { parseAge, parseSize } from './units.ts';
@@ -100,6 +100,7 @@ export interface Config {
     readonly eventFd: 'auto' | 'rdonly' | 'rdwr';
   };
   readonly metrics: MetricsSettings;
+  readonly hooks: HookSettings;
 }
 
 export const defaultConfigPath = '/etc/hsm/hsm.toml';
@@ -137,6 +138,7 @@ export function loadConfig(file: string): Config {
   const archive = reader.table('archive');
   const recall = reader.table('recall');
   const metrics = reader.table('metrics');
+  const hooks = reader.table('hooks');
   const socket = reader.path('socket', socketPath(state));
   const settings = librarySettings(library, join(state, 'library'));
   const config: Config = {
@@ -167,8 +169,9 @@ export function loadConfig(file: string): Config {
       eventFd: recall.choice('event_fd', ['auto', 'rdonly', 'rdwr'], 'auto'),
     },
     metrics: metricsSettings(metrics, socket),
+    hooks: hookSettings(hooks),
   };
-  for (const each of [reader, library, archive, recall, metrics]) each.refuseUnknown();
+  for (const each of [reader, library, archive, recall, metrics, hooks]) each.refuseUnknown();
   if (config.filesystems.length === 0) throw problem(file, `names no filesystem: add filesystems = ["/data"]`);
   if (!config.filesystems.every((each) => isAbsolute(each))) throw problem(file, 'is wrong: filesystems must be absolute paths of mount points');
   if (config.archive.pools.length === 0 || config.archive.pools.includes('')) throw problem(file, 'is wrong: archive.pools must name at least one pool');

@@ -23,6 +23,7 @@ test('a config that names only filesystems has every default', (t) => {
     archive: { pools: ['default'], containerSize: 256 * 2 ** 20, drives: 0, retentionS: 7_776_000 },
     recall: { batchWindowMs: 20, turnS: 900, share: 64, drives: 0, prefetchFiles: 0, limits: [], defaultLimits: true, stormFiles: 1000, keepFreePercent: 1, fullWaitS: 60, timeoutS: 0, eventFd: 'auto' },
     metrics: { socket: '/run/hsm/metrics.sock', listen: null },
+    hooks: { command: [], webhook: null, webhookSecretFile: null, on: ['operator-needed', 'failure'], timeoutS: 30, atOnce: 2, retries: 3 },
     dismountAfterS: 600,
   });
 });
@@ -68,6 +69,14 @@ bytes_per_hour = "10G"
 [metrics]
 socket = "/run/numbers.sock"
 listen = "[::1]:9788"
+[hooks]
+command = ["/bin/mail", "-s", "hsm", "root"]
+webhook = "https://example.org/hsm"
+webhook_secret_file = "/etc/hsm/token"
+on = ["storm", "job-failed"]
+timeout_s = 5
+at_once = 1
+retries = 0
 `,
   );
   const limit = {
@@ -90,6 +99,7 @@ listen = "[::1]:9788"
     state: '/s',
     socket: '/run/other.sock',
     metrics: { socket: '/run/numbers.sock', listen: { host: '::1', port: 9788 } },
+    hooks: { command: ['/bin/mail', '-s', 'hsm', 'root'], webhook: 'https://example.org/hsm', webhookSecretFile: '/etc/hsm/token', on: ['storm', 'job-failed'], timeoutS: 5, atOnce: 1, retries: 0 },
     filesystems: ['/a', '/b'],
     library: { kind: 'virtual', path: '/l', timing: 'lto9', format: 'tar' },
     archive: { pools: ['one', 'two'], containerSize: 2 ** 30, drives: 1, retentionS: 7_776_000 },
@@ -208,3 +218,18 @@ test('metrics are served to other machines where the configuration says so, and 
   t.deepEqual(config.metrics.listen, { host: '0.0.0.0', port: 9788 });
   t.throws(() => loadConfig(write(t, 'socket = "/run/s"\nfilesystems = ["/data"]\n[metrics]\nsocket = "/run/s"')), { message: /metrics.socket must be another path/ });
 });
+
+for (const [key, complaint] of [
+  ['command = ["mail"]', /hooks.command must be a list of an absolute path/],
+  ['webhook = "ftp://example.org"', /hooks.webhook must be a URL/],
+  ['webhook = "https://me:secret@example.org"', /without a password: that belongs into webhook_secret_file/],
+  ['on = ["everything"]', /hooks.on must be a list of classes and events: operator-needed, failure, storm, /],
+  ['at_once = 0', /hooks.at_once must be a whole number/],
+  ['timeout_s = 0', /hooks.timeout_s must be more than 0/],
+] as const) {
+  test(`hooks are not configured by ${key}`, (t) => {
+    const error = t.throws(() => loadConfig(write(t, `filesystems = ["/data"]\n[hooks]\n${key}`)), { instanceOf: HsmError, code: 'CONFIG' });
+    t.regex(error.message, complaint);
+    t.notRegex(error.message, /secret@/);
+  });
+}

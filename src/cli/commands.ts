@@ -25,6 +25,7 @@ export const commands: readonly CommandEntry[] = [
   { name: 'failed', summary: 'list the recalls that failed lately, and why', load: () => import('./failed.ts') },
   { name: 'events', summary: 'list what was done and by whom, newest first', load: () => import('./events.ts') },
   { name: 'metrics', summary: 'print the metrics that Prometheus reads', load: () => import('./metrics.ts') },
+  { name: 'hooks', summary: 'try the hooks that are called on events', load: () => import('./hooks.ts') },
   { name: 'cancel', summary: 'cancel a recall request or a job', load: () => import('./cancel.ts') },
   { name: 'priority', summary: 'let recall requests go sooner or later', load: () => import('./priority.ts') },
   { name: 'retry', summary: 'recall again what failed', load: () => import('./retry.ts') },

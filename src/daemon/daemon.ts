@@ -12,6 +12,8 @@ import { type FilesystemChange, KeeperClient, type KeeperEvents, type Overflows 
 import { Recaller } from '../recall/recaller.ts';
 import type { Log } from '../recall/recaller-options.ts';
 import { Exposition } from '../monitoring/exposition.ts';
+import { FailureDigest } from '../monitoring/failure-digest.ts';
+import { openHooks, type Hooks } from '../monitoring/hooks/hooks.ts';
 import type { Tally } from '../monitoring/tally.ts';
 import type { ManagedFilesystem } from '../recall/restorer.ts';
 import { filesystemAt, isAnother } from './filesystem-at.ts';
@@ -79,6 +81,7 @@ export interface Daemon {
   /** Of the keeper's table of unanswered events. */
   readonly tableFd: number;
   readonly exposition: Exposition;
+  readonly hooks: Hooks;
 }
 
 const rememberedJobs = 1000;
@@ -87,9 +90,13 @@ const rememberedJobs = 1000;
 const restartExit = 75;
 
 export async function openDaemon(config: Config, fds: KeeperFds, log: Log, tally: Tally, onKeeperClosed: () => void): Promise<Daemon> {
+  const hooks = openHooks(config, log, (hook, result) => tally.hookEnded(hook, result));
   const catalog = overheard(openCatalog(existing(cataloguePath(config.state), config)), (kind, uid, data) => {
     tally.happened(kind, uid, data, Date.now());
+    hooks.happened(kind, uid, data);
   });
+  const record = (kind: string, data: object): void => void catalog.logEvent(kind, null, data).catch((error: unknown) => log.error({ error, kind }, 'an event was not recorded'));
+  const digest = new FailureDigest((failures) => record('recalls-failed', failures));
   const filesystems = await matchFilesystems(config, catalog, fds);
   const library: CartridgeLibrary = await openLibrary(config.library, {
     onTold: (told) => void health.told(told, drives),
@@ -116,7 +123,10 @@ export async function openDaemon(config: Config, fds: KeeperFds, log: Log, tally
     },
   });
   const cleaning = new Cleaning({ catalog, counters, drives, library, log, settings: config.library.kind === 'scsi' ? config.library.cleaning : null });
-  const jobs = new Jobs(catalog, new JobFolder(config.state), (_id, kind, state, summary) => tally.jobEnded(kind, state, summary, Date.now()));
+  const jobs = new Jobs(catalog, new JobFolder(config.state), (id, kind, state, summary) => {
+    tally.jobEnded(kind, state, summary, Date.now());
+    if (state === 'failed') record('job-failed', { job: `j${id}`, kind, ...errorOf(summary) });
+  });
   // Events that arrive before the engine stands wait in the keeper: it sends none before ready().
   let recaller: Recaller | null = null;
   let overflows: Overflows | null = null;
@@ -151,13 +161,19 @@ export async function openDaemon(config: Config, fds: KeeperFds, log: Log, tally
     gate: { ...config.recall, waitMs: config.recall.fullWaitS * 1000 },
     timeoutS: config.recall.timeoutS,
     log,
-    onEnd: (end) => tally.recallEnded(end),
+    onEnd: (end) => {
+      tally.recallEnded(end);
+      digest.add(end);
+    },
   });
   await recollect(catalog, tally);
   const measured = { catalog, counters, drives, filesystems, jobs, library, recaller, tableFd: fds.table };
   const exposition = new Exposition((samples) => collectMetrics(measured, tally, samples));
-  return { config, log, startedAt: new Date(), groupFd: fds.group, guard: fds.guard, catalog, library, drives, counters, cleaning, filesystems, keeper, recaller, jobs, overflows: () => overflows, tableFd: fds.table, exposition };
+  return { config, log, startedAt: new Date(), groupFd: fds.group, guard: fds.guard, catalog, library, drives, counters, cleaning, filesystems, keeper, recaller, jobs, overflows: () => overflows, tableFd: fds.table, exposition, hooks };
 }
+
+/** Of a job that failed. */
+const errorOf = (summary: unknown): object => (typeof summary === 'object' && summary !== null && 'error' in summary ? { error: summary.error } : {});
 
 /** What the last daemon knew of what is long ago. */
 async function recollect(catalog: Catalog, tally: Tally): Promise<void> {

@@ -107,6 +107,7 @@ export function handlersOf(daemon: Daemon): Handlers {
       await catalog.logEvent('unmount', call.peer.uid, { ...result, pid: call.peer.pid });
       return result;
     },
+    hooksTest: async (_params, call) => sendAll(call, await daemon.hooks.test()),
     metrics: async (params, call) => (flag(params, 'json') ? sendAll(call, await daemon.exposition.families()) : { text: await daemon.exposition.text() }),
     events: async (params, call) => sendAll(call, (await catalog.events(integer(params, 'limit', 100))).map(eventLine)),
     watch: (params, call) => watches.watch(params, call),

@@ -90,10 +90,11 @@ function addDrives({ counters, drives }: Pick<Measured, 'counters' | 'drives'>, 
   }
 }
 
-function addTally({ errors, logged, mediaFailures }: Tally, libraryFailures: number, samples: Samples): void {
+function addTally({ errors, hooks, logged, mediaFailures }: Tally, libraryFailures: number, samples: Samples): void {
   for (const [blame, count] of Object.entries(errors)) samples.add('hsm_errors_total', count, { blame });
   samples.add('hsm_errors_total', libraryFailures, { blame: 'library' });
   for (const [operation, count] of Object.entries(mediaFailures)) samples.add('hsm_media_failures_total', count, { operation });
+  for (const { hook, result, count } of hooks.values()) samples.add('hsm_hooks_total', count, { hook, result });
   for (const [level, count] of Object.entries(logged)) samples.add('hsm_log_messages_total', count, { level });
 }
 

@@ -466,6 +466,7 @@ export const access = {
   driveClean: 'operators', // {name} -> {name, barcode, uses, usesLeft}, when it is done
   setDrive: 'operators', // {name, admin, reason}
   verify: 'operators', // {tape?, paths?, notVerifiedSince?, sample?, rate?, repair?} -> DamageLine rows, progress, {checked, damaged, repaired}
+  hooksTest: 'operators', // -> HookResult rows
   metrics: 'operators', // {json} -> {text}, or with json rows: Family
   events: 'operators', // {limit} -> EventLine rows
   watch: 'everyone', // {topics?, intervalMs?} -> WatchRow rows, until it is cancelled

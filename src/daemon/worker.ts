@@ -40,6 +40,7 @@ export async function runWorker(config: Config, fds: KeeperFds): Promise<void> {
   const scrapes = await listenForScrapes({ ...config.metrics, gid: operatorGroup(), exposition: daemon.exposition, log });
   const stop = (): void => {
     scrapes.close();
+    daemon.hooks.stop();
     void stopDaemon(daemon, server);
   };
   process.once('SIGTERM', stop);

@@ -66,6 +66,7 @@ export const definitions = {
   hsm_job_bytes_total: counter('Their bytes.', 'kind'),
   hsm_job_failed_files_total: counter('Files of jobs that failed; damaged objects of verify.', 'kind'),
   hsm_job_done_timestamp_seconds: gauge('When a job of this kind was last done.', 'kind'),
+  hsm_hooks_total: counter('Hooks by how they ended: ok, failed, timeout, dropped.', 'hook', 'result'),
 
   hsm_keeper_generation: gauge('Counts the keepers that guarded these filesystems since somebody did without a gap; it grows when a keeper is replaced.'),
   hsm_keeper_events_total: counter('Questions of the kernel: about resident files, about stubs, those refused at once, those that could not be opened.', 'kind'),

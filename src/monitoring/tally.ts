@@ -34,6 +34,8 @@ export class Tally {
   readonly jobTotals = new Map<JobKind, JobTotals>();
   /** ms since the epoch. */
   readonly jobDoneAt = new Map<JobKind, number>();
+  /** By hook and how it ended. */
+  readonly hooks = new Map<string, { readonly hook: string; readonly result: string; count: number }>();
   /** ms since the epoch; null: not since the start. */
   catalogueCopiedAt: number | null = null;
 
@@ -75,6 +77,13 @@ export class Tally {
         log[level](data, message);
       };
     return { info: counted('info'), warn: counted('warn'), error: counted('error') };
+  }
+
+  hookEnded(hook: string, result: string): void {
+    const key = `${hook} ${result}`;
+    const seen = this.hooks.get(key);
+    if (seen === undefined) this.hooks.set(key, { hook, result, count: 1 });
+    else seen.count += 1;
   }
 
   /** An event of the event log; `uid` null: nobody asked for it. */

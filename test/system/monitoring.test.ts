@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { execa } from 'execa';
 import { definitions } from '../../src/monitoring/definitions.ts';
+import { temporaryFolder } from '../fixtures/fake-daemon.ts';
 import { jsonLines } from '../fixtures/hsm.ts';
 import { kernelTest } from '../fixtures/loopfs.ts';
 import { type Managed, managed } from '../fixtures/managed.ts';
@@ -114,4 +115,32 @@ realTest('counters of the keeper go on when it is killed and replaced', async (t
     return (valueOf(now, 'hsm_keeper_generation') ?? 0) > generation ? now : null;
   });
   t.true((valueOf(text, 'hsm_keeper_events_total{kind="resident"}') ?? 0) >= before);
+});
+
+realTest('a hook is called for a job that failed; it has none of the descriptors of the daemon', async (t) => {
+  const folder = temporaryFolder(t);
+  const script = join(folder, 'hook.sh');
+  writeFileSync(script, `ls -l /proc/self/fd > ${folder}/fds; cat > ${folder}/$HSM_EVENT`);
+  const hsm = await managed(t, 'ext4', { sizeMiB: 128, config: `command = ["/bin/sh", ${JSON.stringify(script)}]\n` });
+  const { exitCode, stdout } = await hsm.hsm('--json', 'hooks', 'test');
+  t.is(exitCode, 0, stdout);
+  t.like(jsonLines(stdout)[0], { hook: 'command', result: 'ok', reason: null });
+  t.like(JSON.parse(readFileSync(join(folder, 'test'), 'utf8')), { event: 'test', class: 'test' });
+  const open = readFileSync(join(folder, 'fds'), 'utf8').split('\n').filter((line) => line.includes(' -> '));
+  t.true(open.length >= 3);
+  t.deepEqual(open.filter((line) => /fanotify|memfd|eventpoll|mount|\.db|\.sock/.test(line)), []);
+  t.deepEqual(open.filter((line) => !/ [012] -> | \d+ -> (\/proc\/\d+\/fd|\S*hook\.sh|\S*\/fds)$/.test(line)), []);
+  // All drives down: nothing can be written.
+  for (const drive of ['drive0', 'drive1']) await hsm.hsm('drive', 'down', drive, '--reason', 'test');
+  writeFileSync(join(hsm.mount, 'file'), 'x');
+  t.not((await hsm.hsm('archive', '--older-than', '0s', hsm.mount)).exitCode, 0);
+  const told = await until(async () => {
+    try {
+      return JSON.parse(readFileSync(join(folder, 'job-failed'), 'utf8')) as unknown;
+    } catch {
+      return null;
+    }
+  });
+  t.like(told, { event: 'job-failed', class: 'failure', data: { kind: 'archive' } });
+  t.is(valueOf(await scrape(hsm), 'hsm_hooks_total{hook="command",result="ok"}'), 2);
 });

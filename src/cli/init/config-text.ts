@@ -51,6 +51,13 @@ timeout_s = 0
 # socket = ${text(join(dirname(socket), 'metrics.sock'))}
 # A port besides. Every user of this machine can read what it serves.
 # listen = "127.0.0.1:9788"
+
+[hooks]
+# Called on events that need an operator and on failures: a program with its arguments, a URL.
+# command = ["/usr/local/sbin/hsm-event"]
+# webhook = "https://example.org/hsm"
+# webhook_secret_file = "/etc/hsm/webhook-token"
+# on = ["operator-needed", "failure"]
 `;
 }
 
