@@ -1,6 +1,6 @@
 /** The columns of volumes, drives and paths, as every command shows them. */
 import type { DriveLine, PauseLine, VolumeLine } from '../daemon/protocol.ts';
-import { formatSize } from '../units.ts';
+import { formatRate, formatSize } from '../units.ts';
 import { printable } from './printable.ts';
 import type { Column } from './table.ts';
 
@@ -22,6 +22,7 @@ export const driveColumns: readonly Column<DriveLine>[] = [
   { title: 'ADMIN', value: (row) => row.admin },
   { title: 'STATE', value: (row) => row.state },
   { title: 'VOLUME', value: (row) => row.barcode },
+  { title: 'RATE', value: (row) => (typeof row.rate === 'number' ? formatRate(row.rate) : null) },
   { title: 'REASON', value: (row) => row.reason },
 ];
 

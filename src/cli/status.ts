@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { withClient } from '../daemon/client.ts';
 import type { DriveLine, Status, VolumeLine } from '../daemon/protocol.ts';
 import { exitCodes } from '../errors.ts';
-import { formatDuration, formatSize } from '../units.ts';
+import { formatDuration, formatRate, formatSize } from '../units.ts';
 import { pauseInWords } from './columns.ts';
 import { action, examples } from './command.ts';
 import { oneLine, printable } from './printable.ts';
@@ -46,7 +46,8 @@ const guards: Readonly<Record<string, string>> = {
 
 function driveInWords(drive: DriveLine): string {
   const holds = drive.barcode === null ? '' : `, holds ${drive.barcode}`;
-  return `${drive.name} ${drive.admin === 'up' ? drive.state : 'down'}${holds}${drive.reason === null ? '' : ` (${drive.reason})`}`;
+  const rate = typeof drive.rate === 'number' && drive.rate > 0 ? `, ${formatRate(drive.rate)}` : '';
+  return `${drive.name} ${drive.admin === 'up' ? drive.state : 'down'}${holds}${rate}${drive.reason === null ? '' : ` (${drive.reason})`}`;
 }
 
 function volumesInWords(volumes: readonly VolumeLine[]): string {

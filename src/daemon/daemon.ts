@@ -6,6 +6,7 @@ import { cataloguePath, type Config } from '../config.ts';
 import { HsmError } from '../errors.ts';
 import { requestText, type OperatorRequest } from '../library/changer.ts';
 import { DrivePool } from '../library/drive-pool.ts';
+import { DriveRates } from './drive-rates.ts';
 import { MediaCounters } from '../library/media-counters.ts';
 import { openLibrary, type CartridgeLibrary } from '../library/open-library.ts';
 import { type FilesystemChange, KeeperClient, type KeeperEvents, type Overflows } from '../recall/keeper-client.ts';
@@ -28,6 +29,8 @@ import { JobFolder } from './kept-jobs.ts';
 import { collectMetrics } from './metrics.ts';
 import { overheard } from './overheard.ts';
 import { tapeKnowledge } from './tape-knowledge.ts';
+
+const rateMs = 1000;
 
 /** The fds that the keeper hands its worker (native/keeper/worker.cc), from the environment variable HSM_KEEPER. */
 export interface KeeperFds {
@@ -71,6 +74,7 @@ export interface Daemon {
   readonly library: CartridgeLibrary;
   readonly drives: DrivePool;
   readonly counters: MediaCounters;
+  readonly rates: DriveRates;
   readonly cleaning: Cleaning;
   readonly filesystems: readonly DaemonFilesystem[];
   readonly keeper: KeeperClient;
@@ -169,7 +173,9 @@ export async function openDaemon(config: Config, fds: KeeperFds, log: Log, tally
   await recollect(catalog, tally);
   const measured = { catalog, counters, drives, filesystems, jobs, library, recaller, tableFd: fds.table };
   const exposition = new Exposition((samples) => collectMetrics(measured, tally, samples));
-  return { config, log, startedAt: new Date(), groupFd: fds.group, guard: fds.guard, catalog, library, drives, counters, cleaning, filesystems, keeper, recaller, jobs, overflows: () => overflows, tableFd: fds.table, exposition, hooks };
+  const rates = new DriveRates((drive) => counters.passed(drive));
+  setInterval(() => rates.sample(drives.states.map(({ name }) => name)), rateMs).unref();
+  return { config, log, rates, startedAt: new Date(), groupFd: fds.group, guard: fds.guard, catalog, library, drives, counters, cleaning, filesystems, keeper, recaller, jobs, overflows: () => overflows, tableFd: fds.table, exposition, hooks };
 }
 
 /** Of a job that failed. */

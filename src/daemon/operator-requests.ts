@@ -4,10 +4,10 @@ import type { PooledDrive } from '../library/drive-pool.ts';
 import type { QueueRow } from '../recall/queue-rows.ts';
 import type { Daemon } from './daemon.ts';
 
-export function driveStates({ drives, library: { requests } }: Pick<Daemon, 'drives' | 'library'>): PooledDrive[] {
+export function driveStates({ drives, library: { requests }, rates }: Pick<Daemon, 'drives' | 'library' | 'rates'>): (PooledDrive & { readonly rate: number | null })[] {
   return drives.states.map((state) => {
     const request = requests.find(({ drive }) => drive === state.name);
-    return request === undefined ? state : { ...state, reason: requestText(request) };
+    return { ...state, rate: rates.of(state.name), ...(request === undefined ? {} : { reason: requestText(request) }) };
   });
 }
 

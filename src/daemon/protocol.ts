@@ -163,6 +163,8 @@ export interface DriveLine {
   readonly admin: 'up' | 'down';
   readonly reason: string | null;
   readonly barcode: string | null;
+  /** Bytes a second in the last ten seconds; null: not known yet. */
+  readonly rate?: number | null;
   /** Null: it has none, or has not told it. In `drives` and `drive`, as are `use` and `health`. */
   readonly serial?: string | null;
   readonly use?: UseLine | null;

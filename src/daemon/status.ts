@@ -27,7 +27,7 @@ export interface Status {
   readonly volumes: readonly object[];
 }
 
-export async function statusOf({ catalog, drives, filesystems, guard, library, overflows, recaller, startedAt }: Daemon): Promise<Status> {
+export async function statusOf({ catalog, drives, filesystems, guard, library, overflows, rates, recaller, startedAt }: Daemon): Promise<Status> {
   const lost = overflows();
   return {
     daemon: { pid: process.pid, startedAt: startedAt.toISOString(), version },
@@ -41,7 +41,7 @@ export async function statusOf({ catalog, drives, filesystems, guard, library, o
     ),
     recalls: recaller.counts(),
     pauses: recaller.pauses.map(pauseLine),
-    drives: driveStates({ drives, library }),
+    drives: driveStates({ drives, library, rates }),
     volumes: await catalog.volumeUsage(),
   };
 }

@@ -6,7 +6,7 @@ import { fakeDaemon } from '../fixtures/fake-daemon.ts';
 import { hsm, jsonLines } from '../fixtures/hsm.ts';
 
 const volume: VolumeLine = { barcode: '948324L8', pool: 'default', state: 'writable', reason: null, location: 'slot 3', capacity: 2 ** 40, used: 2 ** 30, live: 2 ** 29, objects: 1234 };
-const drive: DriveLine = { name: 'drive0', state: 'busy', admin: 'up', reason: null, barcode: '948324L8' };
+const drive: DriveLine = { name: 'drive0', state: 'busy', admin: 'up', reason: null, barcode: '948324L8', rate: 152_340_000 };
 const request: QueueLine = {
   id: 'r12',
   path: '/data/\u001b[31m\ufffd',
@@ -83,7 +83,7 @@ test('status is one JSON object, or lines for a person', async (t) => {
     'daemon       hsm 0.1.0, pid 10, up 1h 00m; keeper pid 9',
     'filesystem   /data (xfs, guarded on every access): 12,345 stubs, 6 archived',
     'recalls      1 queued, 2 active, 3 failed',
-    'drive        drive0 busy, holds 948324L8',
+    'drive        drive0 busy, holds 948324L8, 152.3 MB/s',
     'volumes      1 writable, 1 scratch; 1.0 GiB of 2.0 TiB used',
   ]);
 });
@@ -137,7 +137,7 @@ test('drive show tells what a drive has been through, and tape show the same of 
   });
   const lines = /use +12 mounts, 2026-01-02 to 2026-03-04; 3\.0 GiB read, 1\.0 TiB written, 2h 00m in motion\nerrors +1 loading, 2 reading, 3 writing; the drive got over 40 reading, 50 writing/;
   const shown = (await hsm(['drive', 'show', 'drive0', '--config', config])).stdout;
-  t.regex(shown, /drive0 +up +busy +948324L8 +-\nserial +SN1\n/);
+  t.regex(shown, /drive0 +up +busy +948324L8 +152\.3 MB\/s +-\nserial +SN1\n/);
   t.regex(shown, lines);
   t.regex((await hsm(['tape', 'show', '948324L8', '--config', config])).stdout, lines);
   t.regex((await hsm(['drive', 'show', 'drive1', '--config', config])).stdout, /use +none yet$/);
@@ -159,7 +159,7 @@ test('drive ls, up and down speak of drives', async (t) => {
       return {};
     },
   });
-  t.regex((await hsm(['drive', 'ls', '--config', config])).stdout, /drive0 +up +busy +948324L8 +-$/);
+  t.regex((await hsm(['drive', 'ls', '--config', config])).stdout, /drive0 +up +busy +948324L8 +152\.3 MB\/s +-$/);
   t.is((await hsm(['drive', 'down', 'drive0', '--reason', 'cleaning', '--config', config])).stdout, 'drive0 is down');
   t.is((await hsm(['drive', 'down', 'drive0', '--config', config])).exitCode, 2);
   await hsm(['drive', 'up', 'drive0', '--config', config]);

@@ -1,6 +1,6 @@
 /** Drives and volumes. */
 import type { DriveLine, VolumeLine } from '../../daemon/protocol.ts';
-import { formatSize } from '../../units.ts';
+import { formatRate, formatSize } from '../../units.ts';
 import { erased, shown } from '../listing.ts';
 import type { Mirror } from '../mirror.ts';
 import type { Style } from '../text.ts';
@@ -33,6 +33,7 @@ export const drives = erased<Drive>({
     { title: 'STATE', width: 8, value: (row) => row.state, style: driveStyle },
     { title: 'VOLUME', width: 8, value: (row) => row.barcode },
     { title: 'FOR', width: 6, value: (row) => row.purpose ?? null },
+    { title: 'RATE', width: 11, right: true, from: 78, value: (row) => (typeof row.rate === 'number' ? formatRate(row.rate) : null), rank: (row) => row.rate ?? 0 },
     { title: 'REASON', width: 10, grows: true, value: (row) => row.reason, style: () => 'warn' },
   ],
   rows: (mirror) => [...mirror.drives.values()],

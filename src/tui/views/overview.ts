@@ -1,6 +1,6 @@
 /** The overview: daemon, filesystems, recalls, drives, and what waits longest. */
 import { pauseInWords } from '../../cli/columns.ts';
-import { formatDuration, formatSize } from '../../units.ts';
+import { formatDuration, formatRate, formatSize } from '../../units.ts';
 import { clock, type Moment, shown, shownPath } from '../listing.ts';
 import { groupsOf } from '../listings/groups.ts';
 import { blockedProcesses, programOf, since, until } from '../listings/requests.ts';
@@ -100,8 +100,9 @@ function driveLines(mirror: Mirror): Line[] {
   return [...mirror.drives.values()].map((drive) => {
     const { active, queued } = driveLoad(drive, mirror);
     const load = active + queued === 0 ? '' : `  ${number(active)} active, ${number(queued)} queued`;
+    const rate = typeof drive.rate === 'number' && drive.rate > 0 ? formatRate(drive.rate) : '';
     const purpose = drive.admin === 'up' && 'purpose' in drive && typeof drive.purpose === 'string' ? ` (${drive.purpose})` : '';
-    return [label('drive'), ['plain', fit(shown(drive.name), 12)], [driveStyle(drive), fit(driveState(drive) + purpose, 15)], ['plain', fit(shown(drive.barcode), 9)], ['plain', load], ['warn', drive.reason === null ? '' : `  ${shown(drive.reason)}`]];
+    return [label('drive'), ['plain', fit(shown(drive.name), 12)], [driveStyle(drive), fit(driveState(drive) + purpose, 15)], ['plain', fit(shown(drive.barcode), 9)], ['plain', rate], ['plain', load], ['warn', drive.reason === null ? '' : `  ${shown(drive.reason)}`]];
   });
 }
 
