@@ -40,3 +40,9 @@ guest('a library that dies in the middle of an archive run and of recalls loses 
   await passesInGuest(t, { kernel: '7', script: guestScript('tape-crash'), devices, limit, onLine });
   t.is(cuts, 2);
 });
+
+guest('reclaim, a lost catalogue and a lost filesystem, on robot and drives', async (t) => {
+  t.timeout(limit);
+  const { devices } = await tapeLibrary(t, { drives: 2, slots: 5, sizeMiB: 64, cleaning: 1 });
+  await passesInGuest(t, { kernel: '7', script: guestScript('tape-recovery'), devices, limit });
+});
