@@ -297,6 +297,11 @@ void KeepAcrossExec(const Napi::CallbackInfo& info) {
   CheckErrno(info.Env(), fcntl(FdArg(info, 0), F_SETFD, 0), "fcntl");
 }
 
+// closeOnExec(fd): fcntl F_SETFD FD_CLOEXEC, for what was inherited.
+void CloseOnExec(const Napi::CallbackInfo& info) {
+  CheckErrno(info.Env(), fcntl(FdArg(info, 0), F_SETFD, FD_CLOEXEC), "fcntl");
+}
+
 // Test only: closeFd(fd). Worker threads, in which AVA runs tests, warn when fs.close() closes what fs.open()
 // did not open.
 void CloseFd(const Napi::CallbackInfo& info) {
@@ -308,6 +313,7 @@ void CloseFd(const Napi::CallbackInfo& info) {
 void InitFdchannel(Napi::Env env, Napi::Object exports) {
   exports.Set("socketpair", Napi::Function::New(env, Socketpair, "socketpair"));
   exports.Set("keepAcrossExec", Napi::Function::New(env, KeepAcrossExec, "keepAcrossExec"));
+  exports.Set("closeOnExec", Napi::Function::New(env, CloseOnExec, "closeOnExec"));
   exports.Set("peerCredentials", Napi::Function::New(env, PeerCredentials, "peerCredentials"));
   exports.Get("testing").As<Napi::Object>().Set("closeFd", Napi::Function::New(env, CloseFd, "closeFd"));
   exports.Set("FdChannel",

@@ -1,6 +1,7 @@
 #include "denier.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -12,6 +13,21 @@ namespace {
 
 constexpr int kReaderPatienceMs = 2000, kTickMs = 1000, kStuckTickMs = 10, kSoonTicks = 200;
 constexpr unsigned kThreads = 2;
+constexpr int kLooks = 3;
+
+// Of this very filesystem, which may be mounted or unmounted while it is looked at: only what is seen several
+// times in a row counts, since a filesystem that is taken for another one loses its guard.
+bool LacksMark(int group, const std::string& path, uint64_t superblock) {
+  for (int look = 0; look < kLooks; look++) {
+    errno = 0;
+    if (GroupGuards(group, path) || errno != ENOENT)
+      return false;
+    const Mount mount = MountAt(path);
+    if (!mount.isThere || mount.superblock != superblock)
+      return false;
+  }
+  return true;
+}
 
 // Also sees a filesystem that lives on in a container only: the kernel drops the mark with the superblock.
 bool GuardsAnything(const Holdings& holdings, Table& table, const std::vector<Filesystem>& filesystems) {
@@ -22,7 +38,7 @@ bool GuardsAnything(const Holdings& holdings, Table& table, const std::vector<Fi
       continue;
     if (GroupGuards(holdings.group, filesystem.path))
       table.AddSuperblock(mount.superblock);
-    else
+    else if (LacksMark(holdings.group, filesystem.path, mount.superblock))
       unmarked.push_back(mount.superblock); // another one, that got the number of one that went
   }
   bool found = table.hasMoreSuperblocks();

@@ -41,6 +41,9 @@ void Keeper::CheckMounts() {
   for (Filesystem& filesystem : options_.filesystems) {
     const Mount mount = MountAt(filesystem.path);
     const View before = filesystem.view;
+    // A denier that was relieved may have taken it for gone in its last moment.
+    if (filesystem.rootFd >= 0)
+      table_.AddSuperblock(filesystem.superblock);
     if (!mount.isThere)
       filesystem.view = View::kAbsent;
     else if (filesystem.rootFd >= 0)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <dirent.h>
@@ -39,6 +40,8 @@ bool Holds(const std::string& process, const std::vector<Filesystem>& filesystem
   bool found = false;
   for (const int number : groups) {
     const int group = pidfd < 0 || found ? -1 : static_cast<int>(syscall(SYS_pidfd_getfd, pidfd, number, 0));
+    // It has a table and a group, and may not be asked.
+    found = found || (pidfd >= 0 && group < 0 && (errno == EPERM || errno == EACCES));
     if (group < 0)
       continue;
     found = std::any_of(filesystems.begin(), filesystems.end(),

@@ -205,7 +205,7 @@ void Readers::Loop() {
     const auto* event = reinterpret_cast<const fanotify_event_metadata*>(buffer);
     for (ssize_t left = length; FAN_EVENT_OK(event, left); event = FAN_EVENT_NEXT(event, left))
       Handle(*event, PidfdOf(event), takenAt);
-    if (running_ > least_ && !waitedBefore_ && Now() - grownAt_ > kKept && Leaves())
+    if (running_ > least_ && !waitedBefore_ && MonotonicNow() - grownAt_ > kKept && Leaves())
       return;
   }
   running_--;
@@ -232,7 +232,7 @@ void Readers::AddThreadsIfStuck() {
   const uint64_t taken = taken_;
   const bool waits = ioctl(group_.fd(), FIONREAD, &waiting) == 0 && waiting > 0;
   if (waits && waitedBefore_ && taken == takenBefore_ && !AnyIsRunnable()) {
-    grownAt_ = Now();
+    grownAt_ = MonotonicNow();
     for (int more = std::max<int>(1, running_); more > 0; more--)
       StartOne();
   }

@@ -74,7 +74,7 @@ private:
   std::atomic<uint64_t> taken_{0};
   uint64_t takenBefore_ = 0;
   std::atomic<bool> waitedBefore_{false};
-  std::atomic<int64_t> grownAt_{0}; // ns since the epoch
+  std::atomic<int64_t> grownAt_{0}; // ns of CLOCK_MONOTONIC
   int least_ = 0;
   std::atomic<uint64_t> resident_{0}, unreadable_{0};
   std::shared_mutex filesystemsMutex_;

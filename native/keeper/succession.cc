@@ -190,6 +190,9 @@ void Keeper::AdoptEvents() {
 void Keeper::Stop() {
   readers_.Deny();
   pending_.AnswerAll(EAGAIN);
+  for (const Filesystem& filesystem : options_.filesystems)
+    if (filesystem.rootFd >= 0)
+      table_.AddSuperblock(filesystem.superblock);
   // Who is stopped before a worker could look leaves things as they were.
   const bool denies =
       (worker_.stubsLeft() || guardsStranger_) && (everReady_ || adopted_ || worker_.stopped() || !stopping_);

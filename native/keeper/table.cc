@@ -30,6 +30,7 @@ struct Table::Header {
   std::atomic<int64_t> lastOverflowMs;
   std::atomic<uint64_t> superblocks[kMostSuperblocks]; // 0: no one
   std::atomic<uint32_t> moreSuperblocks;
+  std::atomic<uint32_t> knowsSuperblocks; // 0: a keeper of an older build made the table
 };
 
 // Fixed layout: a keeper of another build may read it.
@@ -72,6 +73,7 @@ std::string Table::Create() {
   if (problem.empty()) {
     header_->magic = kMagic;
     header_->nextId = 1;
+    header_->knowsSuperblocks = 1;
   }
   return problem;
 }
@@ -83,6 +85,8 @@ std::string Table::Adopt(int fd) {
     Unmap();
     return "the table of events is of another version";
   }
+  if (problem.empty() && header_->knowsSuperblocks.exchange(1) == 0)
+    header_->moreSuperblocks = 1;
   return problem;
 }
 

@@ -33,6 +33,8 @@ export class Cleaning {
   readonly #now: () => number;
   /** When drives were cleaned last. */
   readonly #cleanedAt = new Map<string, number>();
+  /** Drives whose wish is being looked after. */
+  readonly #asking = new Set<string>();
   /** One at a time: there may be one cartridge. */
   #last: Promise<unknown> = Promise.resolve();
 
@@ -69,6 +71,8 @@ export class Cleaning {
   /** A drive asks for it. Never fails. */
   async wanted(drive: string, reason: string): Promise<void> {
     const { log, settings } = this.#options;
+    if (this.#asking.has(drive)) return;
+    this.#asking.add(drive);
     try {
       log.warn({ drive, reason }, 'a drive wants to be cleaned');
       const problem = await this.#problem(drive, settings);
@@ -76,6 +80,8 @@ export class Cleaning {
       await this.clean(drive, null).catch((error: unknown) => this.#askOperator(drive, `${reason}; ${error instanceof Error ? error.message : String(error)}`));
     } catch (error) {
       log.error({ error, drive }, 'that a drive wants to be cleaned was not recorded');
+    } finally {
+      this.#asking.delete(drive);
     }
   }
 

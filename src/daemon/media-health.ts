@@ -29,6 +29,8 @@ export class MediaHealth {
   readonly #options: MediaHealthOptions;
   /** By drive: the flags that it had set when it was asked last. Some stay set until somebody repairs something. */
   readonly #alerts = new Map<string, readonly number[]>();
+  /** Drives that wanted to be cleaned when they were asked last. */
+  readonly #wanting = new Set<string>();
   /** By drive: what it had told of the cartridge in it when that was loaded. */
   readonly #loaded = new Map<string, ToldByDrive>();
   #last: Promise<void> = Promise.resolve();
@@ -47,15 +49,19 @@ export class MediaHealth {
     const { drive, volume, moment, report } = told;
     this.#countSoftErrors(told);
     const before = this.#alerts.get(drive) ?? (await this.#alertsBefore(drive));
-    const now = report?.alerts ?? [];
+    // A report without flags says nothing of those that were set: the next cartridge must not be blamed for them.
+    const now = report?.alerts ?? before;
     this.#alerts.set(drive, now);
     if (report !== null) {
       const { device, readErrors, writeErrors, alerts } = report;
-      await this.#keep('drive', this.#options.driveKey(drive), { moment, volume, alerts, readErrors, writeErrors, device });
+      await this.#keep('drive', this.#options.driveKey(drive), { moment, volume, alerts: now, readErrors, writeErrors, device });
       await this.#keep('volume', volume, { moment, drive, alerts, readErrors, writeErrors, volume: report.volume, medium: report.medium });
     }
     for (const flag of now) if (!before.includes(flag)) await this.#alert(tapeAlert(flag), told, drives);
-    if (told.wantsCleaning && !now.some((flag) => tapeAlert(flag).fault === 'cleaning')) this.#options.onCleaning(drive, 'the drive asks for it');
+    const wantedBefore = this.#wanting.has(drive);
+    if (!told.wantsCleaning) this.#wanting.delete(drive);
+    else this.#wanting.add(drive);
+    if (told.wantsCleaning && !wantedBefore && !now.some((flag) => tapeAlert(flag).fault === 'cleaning')) this.#options.onCleaning(drive, 'the drive asks for it');
   }
 
   async #alert(alert: TapeAlert, { drive, volume, moment }: ToldByDrive, drives: Drives): Promise<void> {

@@ -52,7 +52,7 @@ export async function mountGuarded(config: Config, request: MountRequest): Promi
     ...request.settings.flatMap((setting) => ['--mount-set', setting]),
     ...['--mount-attributes', String(request.attributes)],
   ];
-  const keeper = await throughKeeper(config, words);
+  const keeper = await throughKeeper(config, path, words);
   return { source, path, type, guardedBy: keeper };
 }
 
@@ -100,9 +100,9 @@ async function typeOf(device: string): Promise<string> {
   return type;
 }
 
-async function throughKeeper(config: Config, words: readonly string[]): Promise<Mounted['guardedBy']> {
+async function throughKeeper(config: Config, path: string, words: readonly string[]): Promise<Mounted['guardedBy']> {
   for (const deadline = Date.now() + patienceMs; ; await sleep(pauseMs)) {
-    const keeper = await runningKeeper(config.socket);
+    const keeper = await runningKeeper(config.socket, path);
     const [command = '', ...usual] = keeperArguments(config);
     try {
       await run(command, [...words, ...(keeper === null ? [] : ['--mount-under', String(keeper)]), ...usual], { cwd: '/' });
@@ -116,8 +116,8 @@ async function throughKeeper(config: Config, words: readonly string[]): Promise<
   }
 }
 
-/** The pid of the keeper of a daemon that answers. */
-async function runningKeeper(socket: string): Promise<number | null> {
+/** The pid of the keeper of a daemon that answers. Fails with `REFUSED` when that does not manage the path. */
+async function runningKeeper(socket: string, path: string): Promise<number | null> {
   let client;
   try {
     client = await connect(socket);
@@ -126,7 +126,10 @@ async function runningKeeper(socket: string): Promise<number | null> {
     throw error;
   }
   try {
-    return ((await client.call('status')) as Status).keeper.pid;
+    const { filesystems, keeper } = (await client.call('status')) as Status;
+    // Its keeper would guard it and know nothing of it: what is left behind after a stop would let it go.
+    if (!filesystems.some((each) => each.path === path)) throw refusal(`the running daemon does not know ${path} yet: restart hsm daemon first`, path);
+    return keeper.pid;
   } catch (error) {
     if (errorCode(error) === 'NO_DAEMON') return null;
     throw error;

@@ -7,6 +7,7 @@ import { handlersOf, resumeJobs } from './handlers.ts';
 import { inherited, leaveToHeir } from './heir.ts';
 import { listenForScrapes } from '../monitoring/listener.ts';
 import { Tally } from '../monitoring/tally.ts';
+import { native } from '../native/index.ts';
 import { sayStopped } from '../recall/keeper-client.ts';
 import { restorePauses } from './pauses.ts';
 import { repairInterrupted } from './repair.ts';
@@ -65,7 +66,10 @@ export async function giveUp(fds: KeeperFds): Promise<void> {
 export function keeperFds(): KeeperFds {
   const text = process.env['HSM_KEEPER'];
   if (text === undefined) throw new HsmError('USAGE', `the daemon is started by the keeper: run 'hsm daemon'`, { exit: 2 });
-  return JSON.parse(text) as KeeperFds;
+  const fds = JSON.parse(text) as KeeperFds;
+  // No program that the daemon starts gets at the group, or past the guard through a private mount.
+  for (const fd of [fds.socket, fds.group, fds.table, ...fds.mounts]) if (fd >= 0) native.closeOnExec(fd);
+  return fds;
 }
 
 /** A fault of ours: end at once. The keeper keeps the readers and starts the daemon again. */

@@ -18,8 +18,8 @@ interface Current {
   device: TapeDevice;
 }
 
-/** Nothing of these commands waits for motion. */
-const timeoutMs = 20_000;
+/** Nothing of these commands waits for motion. When it is over, the kernel resets the drive. */
+const timeoutMs = 60_000;
 
 export class DriveExaminer {
   readonly #onTold: (told: ToldByDrive) => void;

@@ -458,6 +458,9 @@ export class ScsiLibrary implements Library {
   /** Rewinds and unthreads the tape. A drive that cannot may still give its cartridge to the robot, which then says so itself if not. */
   async #eject(drive: ScsiDrive): Promise<void> {
     await drive.cartridge?.detach();
+    // Behind an unfinished write st puts a filemark before it winds, wherever the tape is: at its beginning, after a reset. It learns of one by the
+    // unit attention, which our questions would take. Closed and opened anew, it has nothing left to write.
+    if (this.#examiner !== null) await letGo(drive);
     const device = drive.device ?? (await this.#options.openDevice(drive.path).catch(() => null));
     drive.device = device;
     if (device !== null && drive.barcode !== null && !drive.cleaning) await this.#examiner?.examine(drive.name, drive.barcode, 'unloading', device);

@@ -332,6 +332,8 @@ export interface Native {
   socketpair(): [number, number];
   /** Clears close-on-exec, which Node sets on all fds that it inherits. */
   keepAcrossExec(fd: number): void;
+  /** Sets close-on-exec. Node does so for what it inherits up to the first gap among the numbers only. */
+  closeOnExec(fd: number): void;
   /** SO_PEERCRED. */
   peerCredentials(fd: number): { readonly pid: number; readonly uid: number; readonly gid: number; readonly groups: readonly number[] };
   FdChannel: new (

@@ -67,7 +67,11 @@ export class Gate {
 
   /** `go` holds until ended(); asked again it is `go` again, but for pauses, and while one of those for whom it was `go` still waits. */
   pass(request: RecallRequest): Passage {
-    return this.#passPauses(request) ?? this.#passLimits(request) ?? this.#passSpace(request);
+    const held = this.#passPauses(request) ?? this.#passLimits(request);
+    if (held === null) return this.#passSpace(request);
+    // Room that was promised to it would stand empty meanwhile.
+    if (this.#space.ended(request)) this.#listener.room([spaceKey(request.filesystem)]);
+    return held;
   }
 
   /** What this further reader would have to wait for, too; null: he may pass, and pass() is `go` for his sake or waits for room. */

@@ -23,6 +23,8 @@ import { VolumeService } from './volume-service.ts';
 
 /** How often requests that wait for room or for the next hour are looked at. */
 const lookAgainMs = 2000;
+/** So many that still have to wait are looked at, at each key. */
+const mostMisses = 64;
 
 export interface RecallCounts {
   readonly queued: number;
@@ -437,6 +439,7 @@ export class Recaller {
       return;
     }
     requests.forEach((request, index) => {
+      if (this.#byKey.get(request.key) !== request) return;
       const object = objects[index];
       if (request.cancelled !== null) this.#end(request, request.cancelled);
       else if (object === undefined) this.#end(request, { code: 'EIO', message: 'the catalogue does not know its object' });
@@ -518,10 +521,13 @@ export class Recaller {
     for (const ahead of [...this.#ahead].reverse()) {
       if (ahead.filesystem !== request.filesystem) continue;
       this.#cancelRequest(ahead, dropped);
+      // What is being restored is given up at its next block.
+      if (this.#ahead.has(ahead)) {
+        isMade = true;
+        continue;
+      }
       passage = this.#gate.pass(request);
       if (passage.kind === 'go') return passage;
-      // What is being restored is given up at its next block.
-      isMade ||= this.#ahead.has(ahead);
     }
     return isMade && passage.kind === 'refuse' ? { kind: 'wait', keys: [spaceKey(request.filesystem)], reason: passage.failure.message, lacksRoom: true } : passage;
   }
@@ -543,10 +549,13 @@ export class Recaller {
   /** Looks again at what waits for these keys: in turn, until one still has to wait. `all`: at all that wait for room, since a smaller one may fit. */
   #wake(keys: Iterable<string>, all = false): void {
     for (const key of keys) {
+      // A small one may fit where a large one waits on.
+      let misses = !all ? 1 : isSpaceKey(key) ? Infinity : mostMisses;
       for (const request of this.#parking.of(key)) {
         if (this.#stopping) return;
         this.#requeue(request);
-        if (!(all && isSpaceKey(key)) && this.#parking.isParked(request, key)) break;
+        if (this.#parking.isParked(request, key)) misses -= 1;
+        if (misses === 0) break;
       }
     }
   }

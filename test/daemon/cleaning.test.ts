@@ -78,3 +78,10 @@ test('a volume of the catalogue is never used for it, whatever its name', async 
   await cleaning.clean('drive0', 0);
   t.deepEqual(cleaned, ['drive0 with CLN002L1']);
 });
+
+test('a drive that asks in two ways at a time is cleaned once', async (t) => {
+  const { cleaning, cleaned, needed } = await site(t);
+  await Promise.all([cleaning.wanted('drive0', 'TapeAlert 20 (Cleaning required)'), cleaning.wanted('drive0', 'TapeAlert 21 (Cleaning requested)'), cleaning.wanted('drive1', 'the drive asks for it')]);
+  t.deepEqual(cleaned.map((each) => each.slice(0, 6)), ['drive0', 'drive1']);
+  t.deepEqual(await needed(), ['cleaning cartridge CLN001L1 is used up: replace it']);
+});

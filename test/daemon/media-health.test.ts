@@ -110,3 +110,18 @@ test('what was told last is shown with drive and volume', async (t) => {
   const [volume] = await usedVolumes(parts, [{ barcode: 'A' }]);
   t.like(volume?.health, { drive: 'd0', volume: { mounts: 9 }, medium: { serial: 'X' } });
 });
+
+test('a drive that goes on asking to be cleaned is listened to once, and again when it had stopped', async (t) => {
+  const { health, cleaning, drives } = await site(t);
+  const tells = (wantsCleaning: boolean): Promise<void> => health.told({ drive: 'd0', volume: 'A', moment: 'loaded', wantsCleaning, report: null }, drives);
+  for (const wants of [true, true, false, true, true]) await tells(wants);
+  t.deepEqual(cleaning, ['d0: the drive asks for it', 'd0: the drive asks for it']);
+});
+
+test('a flag that was set before a report without flags is nobody else\'s fault', async (t) => {
+  const { catalog, health, tell, drives } = await site(t);
+  await tell('d0', 'A', 'unloading', [4]);
+  await health.told({ drive: 'd0', volume: 'B', moment: 'loaded', wantsCleaning: false, report: { alerts: null, readErrors: null, writeErrors: null, device: { loads: 6 }, volume: null, medium: null } }, drives);
+  await tell('d0', 'C', 'loaded', [4]);
+  t.deepEqual(await Promise.all(['A', 'B', 'C'].map(async (name) => (await catalog.volume(name))?.state)), ['suspect', 'scratch', 'scratch']);
+});

@@ -117,6 +117,42 @@ realTest('a denier holds on for a filesystem that lives in another mount namespa
   t.pass();
 });
 
+realTest('a denier that looks in the moment of an unmount does not take a filesystem that lives on for another one', async (t) => {
+  const { mount, state, start } = await guarded(t, 'ext4');
+  stub(mount, 'stub');
+  const { stdout: device } = await execa('findmnt', ['-no', 'SOURCE', mount], { timeout: limit });
+  const other = await mkdtemp(join(tmpdir(), 'hsm-other-'));
+  t.teardown(() => rm(other, { recursive: true, force: true }));
+  const container = execa('unshare', ['-m', '--propagation', 'private', 'bash', '-c', 'cd / && echo there && read -r'], { reject: false, timeout: limit, buffer: false });
+  t.teardown(() => container.kill());
+  await new Promise((resolve) => container.stdout.once('data', resolve));
+  t.is(await (await start()).stop(), 0);
+  // Each change of mounts makes a denier look at once.
+  const rounds = [
+    'import ctypes, sys, time',
+    'libc = ctypes.CDLL(None, use_errno=True)',
+    'other, path, device = (word.encode() for word in sys.argv[1:])',
+    'def must(result):',
+    '    if result != 0: sys.exit(f"errno {ctypes.get_errno()}")',
+    'def unmount(what):',
+    '    while libc.umount2(what, 0) != 0:',
+    '        if ctypes.get_errno() != 16: must(-1)', // EBUSY while a denier looks
+    'for pause in range(400):',
+    '    must(libc.mount(b"none", other, b"tmpfs", 0, None))',
+    '    unmount(other)',
+    '    time.sleep(pause % 40 * 5e-6)',
+    '    unmount(path)',
+    '    time.sleep(0.003)',
+    '    must(libc.mount(device, path, b"ext4", 0, None))',
+    'unmount(path)',
+  ];
+  await execa('python3', ['-c', rounds.join('\n'), other, mount, device], { timeout: limit });
+  t.true(keeperProcesses(state).some((each) => !each.isWitness));
+  container.stdin.write('\n');
+  await container;
+  await until(() => keeperProcesses(state).length === 0);
+});
+
 realTest('a denier is not kept by another mount of the same device', async (t) => {
   const { mount, state, start } = await guarded(t, 'ext4');
   stub(mount, 'stub');

@@ -130,6 +130,13 @@ realTest('a hook is called for a job that failed; it has none of the descriptors
   t.true(open.length >= 3);
   t.deepEqual(open.filter((line) => /fanotify|memfd|eventpoll|mount|\.db|\.sock/.test(line)), []);
   t.deepEqual(open.filter((line) => !/ [012] -> | \d+ -> (\/proc\/\d+\/fd|\S*hook\.sh|\S*\/fds)$/.test(line)), []);
+  // The keeper gives a worker that it starts again other numbers.
+  const pid = ((await hsm.json('status'))[0] as { daemon: { pid: number } }).daemon.pid;
+  process.kill(pid, 'SIGKILL');
+  await until(async () => ((await hsm.hsm('--json', 'status')).exitCode === 0 && ((await hsm.json('status'))[0] as { daemon: { pid: number } }).daemon.pid !== pid));
+  t.is((await hsm.hsm('hooks', 'test')).exitCode, 0);
+  const later = readFileSync(join(folder, 'fds'), 'utf8').split('\n').filter((line) => line.includes(' -> '));
+  t.deepEqual(later.filter((line) => !/ [012] -> | \d+ -> (\/proc\/\d+\/fd|\S*hook\.sh|\S*\/fds)$/.test(line)), []);
   // All drives down: nothing can be written.
   for (const drive of ['drive0', 'drive1']) await hsm.hsm('drive', 'down', drive, '--reason', 'test');
   writeFileSync(join(hsm.mount, 'file'), 'x');

@@ -18,7 +18,9 @@ export interface WebhookSettings {
 
 export function webhook({ url, secretFile, timeoutMs, retries, pauseMs = 1000 }: WebhookSettings): Hook {
   const post = async (message: HookMessage, signal: AbortSignal): Promise<HsmError | null> => {
-    const token = secretFile === null ? null : (await readFile(secretFile, 'utf8')).trim();
+    const token = secretFile === null ? null : (await readFile(secretFile, { encoding: 'utf8', signal })).trim();
+    // What fetch would say of it shows it.
+    if (token !== null && !/^[\x21-\x7e]+$/.test(token)) return new HsmError('CONFIG', `${secretFile} must hold one line of plain characters`, { retry: 'never' });
     const headers = { 'content-type': 'application/json', 'user-agent': 'hsm', ...(token === null ? {} : { authorization: `Bearer ${token}` }) };
     const limit = AbortSignal.timeout(timeoutMs);
     try {

@@ -47,12 +47,13 @@ export class Space<Request> {
     return bytes > total || this.#now() - since >= this.#settings.waitMs ? 'refuse' : 'wait';
   }
 
-  ended(request: Request): void {
+  ended(request: Request): boolean {
     this.#waiting.delete(request);
     const held = this.#held.get(request);
-    if (held === undefined) return;
+    if (held === undefined) return false;
     this.#held.delete(request);
     this.#promised.set(held.path, (this.#promised.get(held.path) ?? 0) - held.bytes);
+    return true;
   }
 }
 

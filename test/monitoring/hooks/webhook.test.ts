@@ -74,3 +74,14 @@ test('nobody listening, and a secret file that is not there, are failures that n
   await t.throwsAsync(hookTo('http://127.0.0.1:1/x').run(message, never), { message: /^it cannot be reached: / });
   await t.throwsAsync(hookTo('http://127.0.0.1:1/x', '/nowhere/token').run(message, never), { code: 'ENOENT' });
 });
+
+test('a secret that no header can hold is not shown, and not sent', async (t) => {
+  const { url, seen } = await server(t, status(204));
+  const secret = join(temporaryFolder(t), 'token');
+  for (const content of ['swordfish\nmackerel\n', 'swordfisch\u00fc\u0142\n', '\n']) {
+    writeFileSync(secret, content);
+    const error = await t.throwsAsync(hookTo(url, secret).run(message, never), { code: 'CONFIG' });
+    t.false(/sword|mackerel/.test(error.message), error.message);
+  }
+  t.deepEqual(seen, []);
+});
