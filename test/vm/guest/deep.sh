@@ -10,15 +10,16 @@ hsm init --filesystem /data --library /run/hsm/library --state /run/hsm/state --
 start_daemon
 
 # Opens alone do not see truncate(2) by path, nor, on 6.1, what is opened through an overlay: docs/operations.md "Older kernels".
+case $(uname -r) in 6.1.*) let_through=' view  overlay ' ;; *) let_through=' none ' ;; esac
 no_wrong_byte() {
   hsm doctor --deep /data >/run/deep 2>&1
-  grep -Eq '^[0-9]+ wrong, [0-9]+ right' /run/deep && ! grep -E '^(wrong|hung) ' /run/deep | grep -v ' view  overlay ' && return
+  grep -Eq '^[0-9]+ wrong, [0-9]+ right' /run/deep && ! grep -E '^(wrong|hung) ' /run/deep | grep -v "$let_through" && return
   grep -Ev '^right' /run/deep | head -40
   return 1
 }
 only_truncate_refused() { ! grep '^refused ' /run/deep | grep -v ' truncate-'; }
 
-check 'no access path shows a wrong byte, but for overlays' no_wrong_byte
+check 'no access path shows a wrong byte, but for overlays on 6.1' no_wrong_byte
 grep -E '^[0-9]+ wrong, ' /run/deep
 check 'only truncate by path is refused' only_truncate_refused
 check 'a clean stop' stop_daemon

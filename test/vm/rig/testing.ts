@@ -57,6 +57,7 @@ export async function passesInGuest(t: ExecutionContext, options: GuestOptions):
   const wrong = lines.filter((line) => line.startsWith('not ok '));
   const right = lines.filter((line) => line.startsWith('ok ')).length;
   t.log(`Linux ${options.kernel}: ${right} checks held`);
+  for (const line of lines) if (/^\d+ wrong, /.test(line)) t.log(line);
   t.deepEqual(wrong, []);
   const planned = Number(/^done (\d+)$/.exec(lines.findLast((line) => line.startsWith('done ')) ?? '')?.[1]);
   if (planned !== right || exitCode !== 0) t.fail(`exit ${exitCode}, ${right} of ${planned} checks:\n${lines.slice(-20).join('\n')}\n${console}`);
